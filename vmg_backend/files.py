@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from .errors import UserError
 
@@ -41,7 +40,7 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def settings_hash(settings: dict[str, Any]) -> str:
+def settings_hash(settings: dict[str, object]) -> str:
     """A short hash of JSON-able settings, equal for equal settings."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -67,7 +66,7 @@ def writing(path: Path) -> Iterator[Path]:
             umask = os.umask(0)
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide a film from its viewers
-            os.replace(temporary, path)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -86,12 +85,12 @@ def writing_folder(path: Path) -> Iterator[Path]:
             temporary.chmod(0o777 & ~umask)
             if path.exists():
                 shutil.rmtree(path)
-            os.replace(temporary, path)
+            temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write `value` as JSON, whole or not at all."""
     with writing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Music and speech: decoding, beats, bars and onsets."""

@@ -1,0 +1,1 @@
+"""Metrics of finished films, and the papers' protocols."""

@@ -1,0 +1,1 @@
+"""The motion graph: features, matching, edges, connectivity."""

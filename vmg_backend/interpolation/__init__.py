@@ -1,0 +1,1 @@
+"""The engines that fill transitions, and what they share."""

@@ -87,4 +87,4 @@ def crossing_weights(length: int) -> NDArray[np.float64]:
     Kovar et al. 2002 (Motion Graphs, section 4) blend with the same cubic.
     """
     u = (np.arange(length) + 1.0) / (length + 1.0)
-    return u * u * (3.0 - 2.0 * u)
+    return np.asarray(u * u * (3.0 - 2.0 * u), np.float64)

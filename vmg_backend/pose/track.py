@@ -70,5 +70,5 @@ class PoseEstimator(Protocol):
     version: str
 
     def track(self, footage: Footage, *, workers: int = 1, progress: Progress = SILENT) -> PoseTrack:
-        """The poses in every frame of `footage`; equal for any number of workers."""
+        """Find the poses in every frame of `footage`; equal for any number of workers."""
         ...

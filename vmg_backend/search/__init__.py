@@ -1,0 +1,1 @@
+"""Finding the path: conditions, exact search, certificates."""

@@ -1,0 +1,301 @@
+"""Makes what the project needs and runs it: ``python3 bootstrap.py demo`` and ``python3 bootstrap.py test``.
+
+Standard library only, and readable by an old Python, which then finds a newer one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import types
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = "video_motion_graphs"
+
+OK, FAILED, USER, CANCELLED = 0, 1, 2, 130
+
+BLENDERS = (("4.2.23", (3, 11)), ("4.5.15", (3, 11)), ("5.0.1", (3, 11)), ("5.2.3", (3, 13)))
+"""The Blender modules that the add-on is tested in, and the Python that each is built for."""
+
+USUAL_BLENDER = "5.0.1"
+"""The one that is used without --all."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; gives its exit code."""
+    parser = argparse.ArgumentParser(description="Set up Video Motion Graphs in an environment of its own and run it.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|test")
+    commands.add_parser("demo", help="make a finished video from the project's own sample")
+    test = commands.add_parser("test", help="run all checks; what follows is handed to pytest")
+    test.add_argument("--all", action="store_true", help="the long tests too, in every Blender that can be had")
+    words, rest = parser.parse_known_args(argv)
+    if rest and words.command == "demo":
+        parser.error(f"demo takes no arguments: {' '.join(rest)}")
+
+    cancelled = threading.Event()
+    for name in ("SIGINT", "SIGTERM"):
+        signal.signal(getattr(signal, name), lambda *_: cancelled.set())
+    parts = _Parts(cancelled)
+    try:
+        if words.command == "demo":
+            return _demo(parts)
+        return _test(parts, words.all, rest)
+    except parts.errors.UserError as error:
+        print(f"{error.title}: {error}", file=sys.stderr)
+        return USER
+    except parts.errors.Cancelled:
+        print("Cancelled; the next start continues.", file=sys.stderr)
+        return CANCELLED
+
+
+class _Parts:
+    """The extension's modules that are used here, and the wish to stop.
+
+    The repo's root is a package whose folder may have any name, so it is loaded under the extension's.
+    """
+
+    def __init__(self, cancelled: threading.Event) -> None:
+        self.cancelled = cancelled
+        sys.dont_write_bytecode = True
+        root = types.ModuleType(PACKAGE)
+        root.__path__ = [str(ROOT)]
+        sys.modules[PACKAGE] = root
+        self.environment: Any = importlib.import_module(f"{PACKAGE}.addon.environment")
+        self.errors: Any = importlib.import_module(f"{PACKAGE}.vmg_backend.errors")
+        self.files: Any = importlib.import_module(f"{PACKAGE}.vmg_backend.files")
+        self.progress: Any = importlib.import_module(f"{PACKAGE}.vmg_backend.progress")
+        self.build: Any = importlib.import_module(f"{PACKAGE}.tools.build_extension")
+
+    def place(self, name: str) -> Path:
+        """The folder of an environment that others may use too."""
+        cache: Path = self.files.cache_root()
+        return cache / "environments" / name
+
+    def ready(self, place: Path, recipe: Any, title: str) -> Any:
+        """The environment in `place`, set up where it is not."""
+        environment = self.environment.Environment(place)
+        if environment.status(recipe).state is not self.environment.State.READY:
+            bar = _Bar(title)
+            try:
+                environment.set_up(recipe, self.progress.Progress(bar.show, self.cancelled))
+            finally:
+                bar.close()
+        return environment
+
+    @contextlib.contextmanager
+    def backend(self, extras: tuple[str, ...] = ()) -> Iterator[Any]:
+        """The backend's environment, holding the code of this folder; each clone has its own."""
+        clone = self.files.settings_hash({"clone": str(ROOT)})
+        with tempfile.TemporaryDirectory(prefix="vmg-sources-") as folder:
+            self.build.copy_backend_sources(Path(folder))
+            recipe = self.environment.backend_recipe(Path(folder), extras)
+            yield self.ready(self.place(f"backend-{clone}"), recipe, "The backend")
+
+    def run(self, command: Sequence[object], **variables: str) -> int:
+        """Run a program in this terminal; Ctrl-C reaches it too, and it may finish in good order."""
+        child = subprocess.Popen([str(word) for word in command], cwd=str(ROOT), env={**os.environ, **variables})
+        told = False
+        while True:
+            try:
+                code = child.wait(0.1)
+                break
+            except subprocess.TimeoutExpired:
+                if self.cancelled.is_set() and not told:
+                    told = True
+                    child.send_signal(signal.SIGTERM)  # Ctrl-C alone would not reach it under another program
+        if self.cancelled.is_set():
+            raise self.errors.Cancelled
+        return code
+
+
+class _Bar:
+    """Progress on the terminal's last line; where there is no terminal, a line for each step and every ten seconds."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._started = time.monotonic()
+        self._live = sys.stderr.isatty()
+        self._text = ""
+        self._said = 0.0
+
+    def show(self, fraction: float, text: str) -> None:
+        seconds = time.monotonic() - self._started
+        line = f"{self._title}: {fraction:4.0%}  {text}"
+        if self._live:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{line}  ({seconds:.0f} s)"[:width].ljust(width), end="", file=sys.stderr, flush=True)
+        elif text != self._text or seconds > self._said + 10:
+            print(line, file=sys.stderr, flush=True)
+            self._said = seconds
+        self._text = text
+
+    def close(self) -> None:
+        if self._live:
+            print(file=sys.stderr)
+
+
+def _demo(parts: _Parts) -> int:
+    with parts.backend() as environment:
+        pass  # the sources are needed for the set-up alone
+    return parts.run([environment.python, "-P", "-m", "vmg_backend", "demo"])
+
+
+@dataclass
+class _Result:
+    """One line of the report."""
+
+    name: str
+    code: int
+    seconds: float
+    counts: dict[str, int]
+
+    @property
+    def failed(self) -> bool:
+        return self.code != OK
+
+
+def _test(parts: _Parts, everything: bool, words: list[str]) -> int:
+    """Run the checks; gives 1 when one failed."""
+    started = time.monotonic()
+    paths = [word for word in words if (ROOT / word.split("::")[0]).exists()]
+    options = [word for word in words if word not in paths]
+    addon = [path for path in paths if Path(path.split("::")[0]).as_posix().startswith("tests/addon")]
+    others = [path for path in paths if path not in addon]
+    if not everything and not any(option == "-m" or option.startswith("-m=") for option in options):
+        options += ["-m", "not long"]
+
+    results: list[_Result] = []
+    skipped: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="vmg-test-") as name:
+        folder = Path(name)
+        with parts.backend(("dev",)) as backend:
+            if not words:
+                results += _static_checks(parts, backend, folder)
+            if others or not paths:
+                chosen = others or ["tests/backend", "tests/package"]
+                results.append(_pytest(parts, backend, "pytest", [*options, *chosen], folder))
+            if addon or not paths:
+                chosen = addon or ["tests/addon"]
+                code, seconds = _timed(parts, [backend.python, "tools/build_extension.py", folder])
+                results.append(_Result("build the extension", code, seconds, {}))
+                for version, python in BLENDERS:
+                    if code != OK or (not everything and version != USUAL_BLENDER):
+                        continue
+                    title = f"add-on in Blender {version}"
+                    try:
+                        blender = _blender(parts, version, python)
+                    except parts.errors.UserError as error:
+                        skipped.append(f"{title}: {error}")
+                        continue
+                    archive = next(folder.glob("*.zip"))
+                    results.append(
+                        _pytest(parts, blender, title, [*options, *chosen], folder, VMG_EXTENSION=str(archive))
+                    )
+    return _report(results, skipped, time.monotonic() - started)
+
+
+def _static_checks(parts: _Parts, backend: Any, folder: Path) -> list[_Result]:
+    """Ruff and mypy over the whole project."""
+    python = backend.python
+    checks: list[tuple[str, list[object], dict[str, str]]] = [
+        ("ruff check", [python, "-m", "ruff", "check", "."], {}),
+        ("ruff format", [python, "-m", "ruff", "format", "--check", "."], {}),
+    ]
+    # mypy wants the root under the name that its modules' relative imports go up to
+    try:
+        (folder / PACKAGE).symlink_to(ROOT, target_is_directory=True)
+    except OSError as error:
+        raise parts.errors.UserError(
+            "The type check needs a symbolic link, which this system refuses.",
+            "On Windows, switch on Developer Mode.",
+            title="No symbolic links",
+        ) from error
+    rings = [f"--package={PACKAGE}.{ring}" for ring in ("vmg_backend", "addon", "operators", "ui", "tools")]
+    rings.append(f"--module={PACKAGE}.bootstrap")
+    command = [python, "-m", "mypy", "--cache-dir", backend.root / "mypy", *rings]
+    checks.append(("mypy", command, {"MYPYPATH": str(folder)}))
+    results = []
+    for name, command, variables in checks:
+        code, seconds = _timed(parts, command, **variables)
+        results.append(_Result(name, code, seconds, {}))
+    (folder / PACKAGE).unlink()
+    return results
+
+
+def _blender(parts: _Parts, version: str, python: tuple[int, int]) -> Any:
+    """An environment that has Blender's module and pytest, and nothing of the backend's."""
+    recipe = parts.environment.Recipe(pythons=(python,), requirements=(f"bpy=={version}", "pytest==9.2.0"))
+    return parts.ready(parts.place(f"bpy-{version}"), recipe, f"Blender {version}")
+
+
+def _pytest(
+    parts: _Parts, environment: Any, name: str, arguments: list[str], folder: Path, **variables: str
+) -> _Result:
+    """One pytest run, with its counts."""
+    report = folder / "report.xml"
+    if report.exists():
+        report.unlink()
+    # -P: the names `ui`, `addon`, `tests`... must not be importable from the root
+    command = [environment.python, "-P", "-m", "pytest", f"--junitxml={report}", *arguments]
+    code, seconds = _timed(parts, command, **variables)
+    counts = {"passed": 0, "failed": 0, "errors": 0, "skipped": 0}
+    if report.exists():
+        for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 - pytest wrote it just now
+            tests, failed, errors, skipped = (
+                int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")
+            )
+            counts["failed"] += failed
+            counts["errors"] += errors
+            counts["skipped"] += skipped
+            counts["passed"] += tests - failed - errors - skipped
+    if code == 5:  # nothing was selected: no fault where the person selects
+        code = OK
+    return _Result(name, code, seconds, counts)
+
+
+def _timed(parts: _Parts, command: Sequence[object], **variables: str) -> tuple[int, float]:
+    started = time.monotonic()
+    print(f"\n$ {' '.join(str(word) for word in command)}", flush=True)
+    code = parts.run(command, **variables)
+    return code, time.monotonic() - started
+
+
+def _report(results: list[_Result], skipped: list[str], seconds: float) -> int:
+    """Print a line for each check, then one like pytest's last."""
+    print("\n" + " summary ".center(100, "="))
+    total = {"failed": 0, "passed": 0, "skipped": 0, "errors": 0}
+    for result in results:
+        counts = ", ".join(f"{count} {word}" for word, count in result.counts.items() if count)
+        print(f"{'FAILED' if result.failed else 'ok    '}  {result.name} ({result.seconds:.0f} s)  {counts}".rstrip())
+        for word, count in result.counts.items():
+            total[word] += count
+        if not result.counts:  # a check that counts as one test
+            total["failed" if result.failed else "passed"] += 1
+        elif result.failed and not (result.counts["failed"] or result.counts["errors"]):
+            total["errors"] += 1  # it ended before its end
+    for line in skipped:
+        print(f"skipped {line}")
+    total["skipped"] += len(skipped)
+    words = ", ".join(f"{count} {word}" for word, count in total.items() if count)
+    print(f" {words} in {seconds:.2f}s ".center(100, "="))
+    return FAILED if any(result.failed for result in results) else OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Thin operators, one module for each panel's verbs."""

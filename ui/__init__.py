@@ -1,0 +1,1 @@
+"""Panels, menus, lists and overlays."""

@@ -1,0 +1,220 @@
+"""The command ``vmg``: reads the words, calls one job, prints the result."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import Cancelled, UserError
+from .files import cache_root
+from .progress import Progress
+
+OK, OURS, USER, CANCELLED = 0, 1, 2, 130
+
+CUT_PRICE = 0.1
+"""What any cut costs; a motion beat exactly on a beat of the music earns 0.65."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives its exit code."""
+    words = _parser().parse_args(argv)
+    # The models' libraries announce themselves on stderr, over our progress bar.
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    cancelled = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: cancelled.set())
+    signal.signal(signal.SIGTERM, lambda *_: cancelled.set())
+    bar = _Bar()
+    try:
+        # The verbs import what they need, which takes seconds: not before the words are understood.
+        verb = getattr(import_module(".verbs", __package__), words.verb)
+        result: dict[str, Any] = verb(words, Progress(bar.show, cancelled))
+    except UserError as error:
+        bar.clear()
+        if words.json:
+            print(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
+        print(f"{error.title}: {error}", file=sys.stderr)
+        return USER
+    except (Cancelled, KeyboardInterrupt):
+        bar.clear()
+        print("Cancelled; what was finished is kept.", file=sys.stderr)
+        return CANCELLED
+    except Exception as error:  # noqa: BLE001 - the one place where a fault of ours becomes an exit code
+        bar.clear()
+        log = _log(error)
+        fault = {
+            "title": "Internal error",
+            "message": f"{type(error).__name__}: {error}",
+            "remedy": f"Report it with the log {log}.",
+        }
+        if words.json:
+            print(json.dumps({"error": fault}, ensure_ascii=False))
+        print(f"vmg failed: {fault['message']} ({fault['remedy']})", file=sys.stderr)
+        return OURS
+    bar.clear()
+    summary = result.pop("summary", "")
+    print(json.dumps(result, ensure_ascii=False) if words.json else summary)
+    return OK
+
+
+class _Bar:
+    """Progress on stderr: a bar that moves on a terminal, a line for each stage elsewhere."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._stage = ""
+        self._shown = 0.0
+        self._begun = time.monotonic()
+
+    def show(self, fraction: float, stage: str) -> None:
+        now = time.monotonic()
+        if self._terminal:
+            if now - self._shown < 0.1 and stage == self._stage:
+                return
+            filled = round(30 * fraction)
+            left = f"{(now - self._begun) * (1 / fraction - 1):4.0f} s left" if fraction > 0.02 else ""
+            print(
+                f"\r\033[K{'█' * filled}{'░' * (30 - filled)} {fraction:4.0%} {stage} {left}", end="", file=sys.stderr
+            )
+        elif stage != self._stage or now - self._shown > 10:
+            print(f"{fraction:4.0%} {stage}", file=sys.stderr, flush=True)
+        else:
+            return
+        self._stage, self._shown = stage, now
+
+    def clear(self) -> None:
+        if self._terminal and self._stage:
+            print("\r\033[K", end="", file=sys.stderr)
+
+
+def _log(error: Exception) -> Path:
+    path = cache_root() / "logs" / "vmg.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("vmg")
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.error("vmg %s: %s", " ".join(sys.argv[1:]), error, exc_info=error)
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    library = argparse.ArgumentParser(add_help=False)
+    library.add_argument(
+        "--library", type=Path, metavar="DIR", help="folder of the library (default: the user's cache)"
+    )
+
+    footage = argparse.ArgumentParser(add_help=False)
+    footage.add_argument("--fps", help="rate of the motion, where the file's is wrong: 30, 29.97, 30000/1001")
+    footage.add_argument(
+        "--range", action="append", metavar="[NAME:]FIRST-LAST", help="usable frames (inclusive); may be repeated"
+    )
+    graph = argparse.ArgumentParser(add_help=False)
+    graph.add_argument(
+        "--threshold-scale", type=_positive, default=1.8, metavar="X", help="more edges or fewer; default 1.8"
+    )
+    wish = argparse.ArgumentParser(add_help=False)
+    wish.add_argument("--music", type=Path, metavar="FILE", help="the music under the film")
+    wish.add_argument("--music-start", type=_seconds, default=0.0, metavar="S", help="where in the music it begins")
+    wish.add_argument("--beats", type=Path, metavar="FILE", help="beats of the music; wins over detection")
+    wish.add_argument("--keyframes", type=Path, metavar="FILE", help="frames that must be shown at given times")
+    wish.add_argument("--seconds", type=_positive, metavar="S", help="length; default: the rest of the music")
+    wish.add_argument("--seed", type=int, default=0, metavar="N", help="another number gives another take")
+    wish.add_argument("--hold", type=_seconds, default=0.5, metavar="S", help="least time between cuts; default 0.5")
+    wish.add_argument("--cut-price", type=_seconds, default=CUT_PRICE, metavar="X", help="dearer cuts are fewer")
+    wish.add_argument(
+        "--reuse", type=_seconds, metavar="S", help="no frame twice within S (default: as the footage allows)"
+    )
+    engine = argparse.ArgumentParser(add_help=False)
+    engine.add_argument("--engine", default="flow", metavar="E", help="what fills the transitions: fade or flow")
+
+    parser = argparse.ArgumentParser(
+        prog="vmg", description="Re-edits footage of one person along a motion graph, on the beat of the music."
+    )
+    parser.add_argument("--version", action="version", version=f"vmg {__version__}")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def verb(
+        name: str,
+        text: str,
+        *parents: argparse.ArgumentParser,
+        group: Any = verbs,  # noqa: ANN401 - private to argparse
+    ) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = group.add_parser(name, help=text, description=text, parents=[common, *parents])
+        added.set_defaults(verb=name.replace("-", "_"))
+        return added
+
+    one = verb("analyze", "Estimate poses into the library.", library, footage)
+    one.add_argument("footage", nargs="+", type=Path, metavar="FOOTAGE")
+
+    one = verb("beats", "Find the beats, bars and onsets of a piece of music.")
+    one.add_argument("music", type=Path, metavar="MUSIC")
+    one.add_argument("--out", type=Path, metavar="FILE", help="write them as JSON, to be edited and given to --beats")
+
+    one = verb("graph", "Build the motion graph of footage, or of the whole library.", library, footage, graph)
+    one.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE")
+
+    one = verb("search", "Find the path that fits the music.", library, footage, graph, wish)
+    one.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE")
+    one.add_argument("--out", type=Path, required=True, metavar="PATH.json")
+
+    one = verb("generate", "Fill the transitions of a path.", library, engine)
+    one.add_argument("path", type=Path, metavar="PATH.json")
+
+    one = verb("render", "Encode the film of a path whose transitions are filled.", library)
+    one.add_argument("path", type=Path, metavar="PATH.json")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+    one = verb("cut", "From footage and music to the film, in one go.", library, footage, graph, wish, engine)
+    one.add_argument("footage", nargs="+", type=Path, metavar="FOOTAGE")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+    one = verb("demo", "Make a film from the project's own sample.", library, engine)
+    one.add_argument("--out", type=Path, metavar="FILE", help="default: vmg_demo.mp4 in the user's cache")
+
+    one = verb("doctor", "Say what works on this machine, and what to do about the rest.", library)
+
+    evaluate = verbs.add_parser("evaluate", help="Measure a finished film.")
+    metrics = evaluate.add_subparsers(title="metrics", metavar="METRIC", required=True)
+    one = verb("beats", "How well the motion of a film meets the beats.", library, group=metrics)
+    one.set_defaults(verb="evaluate_beats")
+    _film(one)
+    one.add_argument("--beats", type=Path, required=True, metavar="FILE", help="the beats of the music, best by ear")
+    one = verb("transitions", "Whether transitions stall, jump or lose the pose.", library, group=metrics)
+    one.set_defaults(verb="evaluate_transitions")
+    _film(one)
+    one.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a contact sheet of all transitions")
+    return parser
+
+
+def _film(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("film", type=Path, metavar="CUT")
+    parser.add_argument("--path", type=Path, metavar="PATH.json", help="default: the one that `vmg cut` left beside it")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not (0 < value < float("inf")):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not (0 <= value < float("inf")):
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value

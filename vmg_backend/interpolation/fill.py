@@ -1,0 +1,150 @@
+"""Filling the transitions of a path with generated frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UserError
+from ..files import settings_hash, writing_folder
+from ..footage import Footage, FrameReader
+from ..library import FootageLibrary
+from ..pose.track import PoseTrack
+from ..progress import SILENT, Progress
+from ..search.path import Path, Transition
+from .interpolator import Continuation, Frames, Gap, Interpolator
+
+_FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+
+
+@dataclass(frozen=True)
+class Material:
+    """A footage, its poses, and its empty background where the camera stands still.
+
+    Attributes
+    ----------
+    footage : Footage
+    track : PoseTrack
+    plate : uint8 [H, W, 3] or None
+    """
+
+    footage: Footage
+    track: PoseTrack
+    plate: NDArray[np.uint8] | None
+
+
+def fill_transitions(
+    path: Path,
+    materials: Mapping[str, Material],
+    engine: Interpolator,
+    library: FootageLibrary,
+    progress: Progress = SILENT,
+) -> Path:
+    """The path with all transitions filled that are not pinned; frames that are in the library are not made again.
+
+    Parameters
+    ----------
+    path : Path
+    materials : mapping of str to Material
+        By content hash.
+    engine : Interpolator
+    library : FootageLibrary
+        Where the frames are kept.
+    progress : Progress
+    """
+    filled: list[Transition] = []
+    with ExitStack() as stack:
+        readers = {key: stack.enter_context(FrameReader(material.footage)) for key, material in materials.items()}
+        for index, transition in enumerate(path.transitions):
+            part = progress.part(index / len(path.transitions), (index + 1) / len(path.transitions), "Transitions")
+            part.update(0.0)
+            if transition.pinned and transition.frames_dir:
+                filled.append(transition)
+                continue
+            key = transition_hash(transition, materials, engine, path.seed)
+            folder = library.transition_folder(key)
+            if not folder.exists():
+                gap = gap_of(transition, materials, readers, path.seed)
+                _write(folder, engine.fill(gap, part))
+            filled.append(replace(transition, engine=engine.name, hash=key, frames_dir=str(folder)))
+    return path.with_transitions(filled)
+
+
+def transition_hash(transition: Transition, materials: Mapping[str, Material], engine: Interpolator, seed: int) -> str:
+    """The hash of everything that decides a transition's pixels."""
+    return settings_hash(
+        {
+            "engine": engine.name,
+            "version": engine.version,
+            "seed": seed,
+            "from": [transition.from_.footage, transition.from_.frame],
+            "to": [transition.to.footage, transition.to.frame],
+            "match": transition.match,
+            "frames": transition.frames,
+            "plates": [materials[side.footage].plate is not None for side in (transition.from_, transition.to)],
+        }
+    )
+
+
+def gap_of(
+    transition: Transition, materials: Mapping[str, Material], readers: Mapping[str, FrameReader], seed: int
+) -> Gap:
+    """What the engine gets: the real frames around the gap, both continuations through it, and the plates."""
+    before, after = transition.from_.footage, transition.to.footage
+    i, j = transition.match[0], transition.match[1] - 1
+    half = transition.half
+    return Gap(
+        start=readers[before].frame(transition.from_.frame),
+        end=readers[after].frame(transition.to.frame),
+        outgoing=_continuation(materials[before], readers[before], i, half),
+        incoming=_continuation(materials[after], readers[after], j, half),
+        plate_before=materials[before].plate,
+        plate_after=materials[after].plate,
+        seed=seed,
+    )
+
+
+def _continuation(material: Material, reader: FrameReader, frame: int, half: int) -> Continuation:
+    first, last = frame - half + 1, frame + half
+    return Continuation(
+        frames=np.stack(list(reader.frames(first, last))),
+        joints=material.track.image[first : last + 1],
+        confidence=material.track.confidence[first : last + 1],
+    )
+
+
+def _write(folder: FilePath, frames: Frames) -> None:
+    with writing_folder(folder) as temporary:
+        for index, frame in enumerate(frames):
+            file = temporary / f"{index:04d}.png"
+            if not cv2.imwrite(str(file), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _FAST_PNG):
+                raise OSError(f"{file} could not be written")
+
+
+def read_transition(transition: Transition) -> Frames:
+    """The generated frames [n, H, W, 3] of a filled transition.
+
+    Raises
+    ------
+    UserError
+        When it is not filled, or its frames are gone.
+    """
+    remedy = "Run `vmg generate PATH.json --engine flow`."
+    if transition.frames_dir is None:
+        raise UserError(f"Transition {transition.id} is not filled yet.", remedy)
+    folder = FilePath(transition.frames_dir)
+    files = [folder / f"{index:04d}.png" for index in range(transition.frames)]
+    frames = []
+    for file in files:
+        data = np.fromfile(file, dtype=np.uint8) if file.exists() else np.zeros(0, dtype=np.uint8)
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        if picture is None:
+            raise UserError(f"Frames of transition {transition.id} are missing in {folder}.", remedy)
+        frames.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    return np.stack(frames)

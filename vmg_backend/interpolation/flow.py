@@ -1,0 +1,198 @@
+"""A moving morph of the two continuations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..background.matte import Matte, PersonMatte
+from ..pose.skeletons import MEDIAPIPE, Skeleton
+from ..progress import SILENT, Progress
+from .interpolator import Continuation, Frames, Gap, crossing_weights
+from .morph import Field, Lines, after, halves, line_field, residual_flow, sample
+from .surroundings import surroundings
+
+_FLOW_SIZE = 512
+"""Longer side in px at which fields are computed."""
+_MARGIN = 0.06
+"""Room around the person, as a share of the person's longer side."""
+_SURE = 0.5
+"""Confidence from which a joint carries its limb."""
+_NEUTRAL = 0.5
+"""What stands for the background while the person's motion is looked for."""
+_ALIKE, _UNLIKE = 0.10, 0.25
+"""Differences (of 1) between the two warped people: below they mix, above the nearer one is shown alone."""
+_SWITCH = 0.06
+"""Weight on either side of one half over which the shown one changes where the two are unlike."""
+
+
+@dataclass(frozen=True)
+class _Crop:
+    """The part of the picture that the person needs, and the scale at which fields are computed there."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    @property
+    def scale(self) -> float:
+        return min(1.0, _FLOW_SIZE / max(self.height, self.width))
+
+    @property
+    def small(self) -> tuple[int, int]:
+        """Height and width of the fields."""
+        return max(16, round(self.height * self.scale)), max(16, round(self.width * self.scale))
+
+
+class Flow:
+    """Moving morph: at each moment both real frames are brought into one pose between theirs and mixed.
+
+    First the skeletons move limbs onto limbs, then dense optical flow aligns what is left, on the person alone; where
+    the two people still differ, the nearer one is shown alone, so that no limb is seen twice. The background is the
+    real one of both sides, with the plate (or, where the camera moves, the other side) where the person hid it.
+
+    Parameters
+    ----------
+    skeleton : Skeleton, optional
+        Of the gap's joints.
+    matting : callable, optional
+        Makes what cuts the person out.
+    """
+
+    name = "flow"
+    version = "1"
+
+    def __init__(self, skeleton: Skeleton = MEDIAPIPE, matting: Callable[[], PersonMatte] = PersonMatte) -> None:
+        self._matting = matting
+        fingers = {*skeleton.left_hand, *skeleton.right_hand}
+        self._bones = np.array([bone for bone in skeleton.bones if not fingers & set(bone)])
+
+    def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
+        """The n frames [n, H, W, 3] of `gap`."""
+        cutting = progress.part(0.0, 0.5, "cutting out the person")
+        with self._matting() as cutter:
+            mattes_a = self._mattes(gap.outgoing, gap.plate_before, cutter, cutting.part(0.0, 0.5))
+            mattes_b = self._mattes(gap.incoming, gap.plate_after, cutter, cutting.part(0.5, 1.0))
+        a_lines, b_lines, sure = self._lines(gap)
+        crop = _crop_of([*mattes_a, *mattes_b])
+        made = np.empty_like(gap.outgoing.frames)
+        drawing = progress.part(0.5, 1.0, "morphing")
+        for k, weight in enumerate(crossing_weights(gap.length)):
+            drawing.update(k / gap.length)
+            a, b = gap.outgoing.frames[k], gap.incoming.frames[k]
+            picture = surroundings(a, b, mattes_a[k], mattes_b[k], gap.plate_before, gap.plate_after, float(weight))
+            if crop is not None:
+                window = crop.window
+                layer = _person(
+                    (_cut_out(a[window], mattes_a[k][window]), _cut_out(b[window], mattes_b[k][window])),
+                    (_scaled(a_lines[k][sure[k]], crop), _scaled(b_lines[k][sure[k]], crop)),
+                    crop,
+                    float(weight),
+                )
+                picture[window] = layer[..., :3] + (1.0 - layer[..., 3:]) * picture[window]
+            made[k] = np.rint(np.clip(picture, 0.0, 1.0) * 255.0)
+        progress.update(1.0)
+        return made
+
+    def _mattes(
+        self, side: Continuation, plate: NDArray[np.uint8] | None, cutter: PersonMatte, progress: Progress
+    ) -> list[Matte]:
+        mattes = []
+        sure = self._sure(side)
+        for k, frame in enumerate(side.frames):
+            progress.update(k / len(side.frames))
+            mattes.append(cutter.matte(frame, plate, side.joints[k][self._bones[sure[k]]].astype(np.float64)))
+        return mattes
+
+    def _lines(self, gap: Gap) -> tuple[Lines, Lines, NDArray[np.bool_]]:
+        """Both sides' bones [n, L, 2, 2] in px, and which [n, L] are sure on both."""
+        a, b = gap.outgoing, gap.incoming
+        apart = _smoothed(b.joints.astype(np.float64) - a.joints)
+        ends_a = a.joints[:, self._bones].astype(np.float64)
+        ends_b = ends_a + apart[:, self._bones]
+        return ends_a, ends_b, self._sure(a) & self._sure(b) & np.isfinite(ends_b).all(axis=(-2, -1))
+
+    def _sure(self, side: Continuation) -> NDArray[np.bool_]:
+        """Which bones [n, L] are known well."""
+        joints = (side.confidence > _SURE) & np.isfinite(side.joints).all(axis=-1)
+        return np.asarray(joints[:, self._bones].all(axis=-1), np.bool_)
+
+
+def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the first axis by 1-2-1, the ends as they are; joints jitter, the distance of two continuations does not."""
+    padded = np.concatenate([values[:1], values, values[-1:]])
+    return np.asarray((padded[:-2] + 2.0 * padded[1:-1] + padded[2:]) / 4.0, np.float64)
+
+
+def _crop_of(mattes: list[Matte]) -> _Crop | None:
+    """Around all mattes, with some room; None when there is nobody."""
+    covered = np.max(mattes, axis=0) > 0.02
+    rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
+    if len(rows) == 0:
+        return None
+    room = int(_MARGIN * max(rows[-1] - rows[0], columns[-1] - columns[0])) + 4
+    top, left = max(0, int(rows[0]) - room), max(0, int(columns[0]) - room)
+    bottom, right = min(covered.shape[0], int(rows[-1]) + room + 1), min(covered.shape[1], int(columns[-1]) + room + 1)
+    return _Crop(top, left, bottom - top, right - left)
+
+
+def _scaled(lines: Lines, crop: _Crop) -> Lines:
+    ratio = np.array([crop.small[1] / crop.width, crop.small[0] / crop.height])
+    return np.asarray((lines - (crop.left, crop.top) + 0.5) * ratio - 0.5, np.float64)
+
+
+def _cut_out(frame: NDArray[np.uint8], matte: Matte) -> NDArray[np.float32]:
+    """Premultiplied colour and alpha [H, W, 4] in 0..1."""
+    return np.dstack([frame.astype(np.float32) / 255.0 * matte[..., None], matte])
+
+
+def _person(
+    people: tuple[NDArray[np.float32], NDArray[np.float32]], lines: tuple[Lines, Lines], crop: _Crop, weight: float
+) -> NDArray[np.float32]:
+    """One person [H, W, 4], premultiplied, at `weight` between the two cut-out ones."""
+    height, width = crop.small
+    between = (1.0 - weight) * lines[0] + weight * lines[1]
+    posed = [line_field(between, side, (height, width)) for side in lines]
+    small = [_resized(person, (height, width)) for person in people]
+    forth, back = residual_flow(*(_grey(sample(image, field)) for image, field in zip(small, posed, strict=True)))
+    fields = [after(field, half) for field, half in zip(posed, halves(forth, back, weight), strict=True)]
+    a, b = (
+        sample(person, _enlarged(field, crop), cv2.INTER_CUBIC) for person, field in zip(people, fields, strict=True)
+    )
+    share = _share_of_b(a, b, weight, crop)
+    return np.asarray(np.clip(a + share[..., None] * (b - a), 0.0, 1.0), np.float32)
+
+
+def _grey(person: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """What the flow looks at: the person before a neutral background, whose edge shows the outline."""
+    colour = person[..., :3] + (1.0 - person[..., 3:]) * _NEUTRAL
+    return np.asarray(
+        np.rint(np.clip(colour @ np.array([0.299, 0.587, 0.114], np.float32), 0.0, 1.0) * 255.0), np.uint8
+    )
+
+
+def _resized(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _enlarged(field: Field, crop: _Crop) -> Field:
+    height, width = crop.small
+    full = cv2.resize(field, (crop.width, crop.height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(full * np.array([crop.width / width, crop.height / height], np.float32), np.float32)
+
+
+def _share_of_b(a: NDArray[np.float32], b: NDArray[np.float32], weight: float, crop: _Crop) -> NDArray[np.float32]:
+    """The weight of `b` in each pixel: `weight` where the two look alike, nearly all or nothing where not."""
+    unlike = cv2.GaussianBlur(np.abs(a - b).max(axis=2), (0, 0), max(1.0, 2.0 / crop.scale))
+    unlike = np.clip((unlike - _ALIKE) / (_UNLIKE - _ALIKE), 0.0, 1.0)
+    switched = np.clip((weight - 0.5) / (2.0 * _SWITCH) + 0.5, 0.0, 1.0)
+    return np.asarray(weight + unlike * (switched - weight), np.float32)

@@ -1,0 +1,106 @@
+"""The background of a generated frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..background.camera import camera_motion
+from ..background.matte import Matte
+
+_GROWN_TO_PLATE, _GROWN_TO_FILL = 0.006, 0.018
+"""How much larger than the matte the hidden part is taken, as a share of the picture's longer side: little where the
+plate shows what is there (and has no shadow), more where a trace of the person would be smeared."""
+_AGREEING = 6.0 / 255.0
+"""Difference up to which the backgrounds of two frames are the same."""
+
+
+def surroundings(
+    a: NDArray[np.uint8],
+    b: NDArray[np.uint8],
+    matte_a: Matte,
+    matte_b: Matte,
+    plate_a: NDArray[np.uint8] | None,
+    plate_b: NDArray[np.uint8] | None,
+    weight: float,
+) -> NDArray[np.float32]:
+    """The scene without the person at `weight` between the frames `a` and `b`.
+
+    Where a person hides it, each side shows its plate; without plates the other side, brought there by the motion
+    of the camera, and where both are hidden a smooth fill. Where the two frames agree, they are shown as they are.
+
+    Returns
+    -------
+    float32 [H, W, 3] in 0..1
+    """
+    picture_a, picture_b = a.astype(np.float32) / 255.0, b.astype(np.float32) / 255.0
+    if plate_a is not None and plate_b is not None:
+        hidden_a, hidden_b = _hidden(matte_a, _GROWN_TO_PLATE), _hidden(matte_b, _GROWN_TO_PLATE)
+        empty_a = picture_a + hidden_a[..., None] * (plate_a.astype(np.float32) / 255.0 - picture_a)
+        empty_b = picture_b + hidden_b[..., None] * (plate_b.astype(np.float32) / 255.0 - picture_b)
+        scene = (1.0 - weight) * empty_a + weight * empty_b
+    else:
+        hidden_a, hidden_b = _hidden(matte_a, _GROWN_TO_FILL), _hidden(matte_b, _GROWN_TO_FILL)
+        motion = camera_motion(a, b, np.maximum(hidden_a, hidden_b) < 0.05)
+        moved_a, unseen_a = _moved(picture_a, hidden_a, _fraction(motion, weight))
+        moved_b, unseen_b = _moved(picture_b, hidden_b, _fraction(np.linalg.inv(motion), 1.0 - weight))
+        scene = _mixed(moved_a, moved_b, (1.0 - weight) * _free(unseen_a), weight * _free(unseen_b))
+    resting = (1.0 - weight) * picture_a + weight * picture_b
+    return np.asarray(scene + _rests(picture_a, picture_b)[..., None] * (resting - scene), np.float32)
+
+
+def _mixed(
+    a: NDArray[np.float32], b: NDArray[np.float32], share_a: NDArray[np.float32], share_b: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The two pictures by their shares [H, W]; where both shares are 0, filled from around."""
+    total = (share_a + share_b)[..., None]
+    mixed = (share_a[..., None] * a + share_b[..., None] * b) / np.maximum(total, 1e-6)
+    known = np.clip(total / 0.02, 0.0, 1.0)
+    return np.asarray(mixed * known + _fill(mixed, known[..., 0]) * (1.0 - known), np.float32)
+
+
+def _rests(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where the pictures agree as they are [H, W], so that nothing need be made up: shadows, bars, captions."""
+    difference = cv2.GaussianBlur(np.abs(a - b).max(axis=2), (0, 0), 2.0)
+    return np.asarray(np.clip(2.0 - difference / _AGREEING, 0.0, 1.0), np.float32)
+
+
+def _hidden(matte: Matte, share: float) -> Matte:
+    """What the person hides of the scene: the matte, grown."""
+    grown = max(1, round(share * max(matte.shape)))
+    square = np.ones((2 * grown + 1, 2 * grown + 1), np.uint8)
+    return np.asarray(cv2.GaussianBlur(cv2.dilate(matte, square), (0, 0), 0.5 * grown), np.float32)
+
+
+def _free(hidden: Matte) -> NDArray[np.float32]:
+    """Where the scene is surely seen: the outer part of the soft edge, where there is no trace of the person."""
+    return np.asarray(np.clip(1.0 - 4.0 * hidden, 0.0, 1.0), np.float32)
+
+
+def _fraction(motion: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """A part of a small motion; linear, as the person's joints move."""
+    return np.eye(3) + share * (motion - np.eye(3))
+
+
+def _moved(
+    picture: NDArray[np.float32], hidden: Matte, motion: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], Matte]:
+    """Colour [H, W, 3] and hidden share [H, W] after the motion; what comes in from outside is hidden."""
+    if np.allclose(motion, np.eye(3), atol=1e-9):
+        return picture, hidden
+    size = picture.shape[1::-1]
+    colour = cv2.warpAffine(picture, motion[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    unseen = cv2.warpAffine(hidden, motion[:2], size, flags=cv2.INTER_LINEAR, borderValue=(1.0,))
+    return np.asarray(colour, np.float32), np.asarray(unseen, np.float32)
+
+
+def _fill(picture: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The unknown pixels filled smoothly from the known ones around, coarse to fine (push-pull, Gortler 1996)."""
+    if min(known.shape) <= 2 or known.min() >= 1.0:
+        return picture
+    weighted = cv2.resize(picture * known[..., None], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(known, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    coarse = _fill(weighted / np.maximum(weight, 1e-6)[..., None], np.clip(2.0 * weight, 0.0, 1.0))
+    pulled = cv2.resize(coarse, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(picture * known[..., None] + pulled * (1.0 - known[..., None]), np.float32)

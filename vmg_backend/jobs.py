@@ -1,0 +1,258 @@
+"""The verbs of the product, as the command line and the server call them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path as FilePath
+
+from .audio.beats import Beat, detect_beats, load_beats, offset
+from .audio.decode import audio_seconds
+from .errors import UserError
+from .footage import Footage
+from .graph.build import GraphSettings
+from .graph.features import MotionFeatures
+from .graph.motion_graph import MotionGraph
+from .interpolation.engines import make_engine
+from .interpolation.fill import Material, fill_transitions
+from .library import FootageLibrary
+from .pose.mediapipe_estimator import MediapipeEstimator
+from .pose.track import PoseTrack
+from .progress import SILENT, Progress
+from .render import render
+from .search.find import SearchSettings, find_path
+from .search.keyframes import load_keyframes
+from .search.path import Path, Sound, frames_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video file as the person names it.
+
+    Attributes
+    ----------
+    path : Path
+    fps : Fraction or None
+        The rate of the motion, where the container's is wrong.
+    ranges : tuple of (int, int) or None
+        First and last frame (inclusive) of what may be used.
+    """
+
+    path: FilePath
+    fps: Fraction | None = None
+    ranges: tuple[tuple[int, int], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A footage and its poses."""
+
+    footage: Footage
+    track: PoseTrack
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a search is asked for.
+
+    Attributes
+    ----------
+    music : Path or None
+    music_start : float
+        Where in the music the film begins, s.
+    beats : Path or None
+        A beats file; wins over detection. Its times are those of the music file.
+    keyframes : Path or None
+    seconds : float or None
+        Length of the film; None for the rest of the music.
+    seed : int
+    settings : SearchSettings
+    """
+
+    music: FilePath | None = None
+    music_start: float = 0.0
+    beats: FilePath | None = None
+    keyframes: FilePath | None = None
+    seconds: float | None = None
+    seed: int = 0
+    settings: SearchSettings = field(default_factory=SearchSettings)
+
+
+def workers() -> int:
+    """How many processes estimate poses at once."""
+    return max(1, min(os.cpu_count() or 1, 8))
+
+
+def analyze(
+    sources: Sequence[Source], library: FootageLibrary, progress: Progress = SILENT, *, remember: bool = True
+) -> list[Analysis]:
+    """Describe footages and estimate their poses; without sources, load all footages of the library.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    library : FootageLibrary
+    progress : Progress
+    remember : bool
+        Whether the footages belong to the library from now on.
+
+    Raises
+    ------
+    UserError
+        For a file that is no video, or an empty library.
+    """
+    estimator = MediapipeEstimator()
+    if not sources:
+        sources = [Source(*entry) for entry in library.entries()]
+    analyses: list[Analysis] = []
+    for index, source in enumerate(sources):
+        part = progress.part(index / len(sources), (index + 1) / len(sources))
+        name = source.path.name
+        footage = library.footage(
+            source.path, fps=source.fps, ranges=source.ranges, progress=part.part(0.0, 0.1, f"Reading {name}")
+        )
+        if any(footage.id == analysis.footage.id for analysis in analyses):
+            raise UserError(f"{name} is given twice.", "Give each footage once.")
+        track = library.poses(footage, estimator, workers=workers(), progress=part.part(0.1, 1.0, f"Poses of {name}"))
+        if remember:
+            library.remember(footage, source.fps, source.ranges)
+        analyses.append(Analysis(footage, track))
+    return analyses
+
+
+def build(
+    analyses: Sequence[Analysis], library: FootageLibrary, settings: GraphSettings, progress: Progress = SILENT
+) -> tuple[MotionGraph, MotionFeatures]:
+    """The motion graph of analysed footages."""
+    return library.graph(
+        [analysis.footage for analysis in analyses], [analysis.track for analysis in analyses], settings, progress
+    )
+
+
+def search(
+    analyses: Sequence[Analysis], graph: MotionGraph, features: MotionFeatures, wish: Wish, progress: Progress = SILENT
+) -> Path:
+    """The best path for a wish.
+
+    Raises
+    ------
+    UserError
+        When neither music nor length is given, or the wish cannot be met.
+    """
+    seconds = wish.seconds
+    if wish.music is not None:
+        length = audio_seconds(wish.music)
+        if wish.music_start >= length:
+            raise UserError(
+                f"{wish.music.name} is {length:.2f} s long and cannot start at {wish.music_start:.2f} s.",
+                "Start it earlier.",
+            )
+        seconds = length - wish.music_start if seconds is None else seconds
+    if seconds is None:
+        raise UserError("Neither music nor a length is given.", "Give --music FILE, or --seconds S, or both.")
+    frames = frames_of(seconds, graph.fps)
+    if frames < 1:
+        raise UserError(f"{seconds:g} s is less than one frame.", "Ask for a longer film.")
+    sound = Sound(str(wish.music.resolve()), wish.music_start, seconds) if wish.music else None
+    return find_path(
+        [analysis.footage for analysis in analyses],
+        graph,
+        features,
+        frames=frames,
+        beats=beats_of(wish, seconds, progress.part(0.0, 0.2, "Listening")),
+        sound=sound,
+        keyframes=load_keyframes(wish.keyframes) if wish.keyframes else (),
+        settings=wish.settings,
+        seed=wish.seed,
+        progress=progress.part(0.2, 1.0),
+    )
+
+
+def beats_of(wish: Wish, seconds: float, progress: Progress = SILENT) -> list[Beat]:
+    """The beats that a wish names, in seconds of the film."""
+    if wish.beats is not None:
+        beats = [beat for beat in load_beats(wish.beats) if beat.time >= wish.music_start]
+        beats = offset(beats, -wish.music_start)
+    elif wish.music is not None:
+        beats = detect_beats(wish.music, start=wish.music_start, seconds=seconds, progress=progress)
+    else:
+        return []
+    return [beat for beat in beats if beat.time < seconds]
+
+
+def generate(
+    path: Path,
+    analyses: Sequence[Analysis],
+    engine: str,
+    library: FootageLibrary,
+    progress: Progress = SILENT,
+) -> Path:
+    """Fill the transitions of a path."""
+    made = make_engine(engine)
+    materials: dict[str, Material] = {}
+    for index, analysis in enumerate(analyses):
+        part = progress.part(0.2 * index / len(analyses), 0.2 * (index + 1) / len(analyses), "Background")
+        plate = library.plate(analysis.footage, part)
+        materials[analysis.footage.id] = Material(analysis.footage, analysis.track, plate)
+    return fill_transitions(path, materials, made, library, progress.part(0.2, 1.0))
+
+
+def cut(
+    sources: Sequence[Source],
+    wish: Wish,
+    engine: str,
+    out: FilePath,
+    library: FootageLibrary,
+    settings: GraphSettings,
+    progress: Progress = SILENT,
+) -> Path:
+    """From footage to the final cut; PATH.json is written beside it."""
+    make_engine(engine)  # an unknown engine is said before minutes of work
+    analyses = analyze(sources, library, progress.part(0.0, 0.5))
+    graph, features = build(analyses, library, settings, progress.part(0.5, 0.6))
+    path = search(analyses, graph, features, wish, progress.part(0.6, 0.75))
+    path = generate(path, analyses, engine, library, progress.part(0.75, 0.9))
+    render(path, {a.footage.id: a.footage for a in analyses}, out, progress.part(0.9, 1.0, "Encoding"))
+    path.save(path_file(out))
+    return path
+
+
+def path_file(out: FilePath) -> FilePath:
+    """Where `cut` leaves the PATH.json of a film."""
+    return out.with_name(out.stem + ".path.json")
+
+
+def footages_of(path: Path, library: FootageLibrary, progress: Progress = SILENT) -> dict[str, Footage]:
+    """Open the footages that a path names, by content hash.
+
+    Raises
+    ------
+    UserError
+        When a file is gone, or another one lies in its place.
+    """
+    footages: dict[str, Footage] = {}
+    for key, entry in path.footages.items():
+        file = FilePath(entry.path)
+        if not file.exists():
+            raise UserError(
+                f"The footage {entry.name} is not at {entry.path} any more.", "Put it back, or search again."
+            )
+        footage = library.footage(file, fps=Fraction(entry.fps), ranges=entry.ranges, progress=progress)
+        if footage.id != key:
+            raise UserError(f"{entry.path} is not the footage that the path was made from.", "Search again.")
+        footages[key] = footage
+    return footages
+
+
+def analyses_of(path: Path, library: FootageLibrary, progress: Progress = SILENT) -> list[Analysis]:
+    """The footages that a path names, with their poses."""
+    footages: Mapping[str, Footage] = footages_of(path, library, progress.part(0.0, 0.1, "Reading"))
+    estimator = MediapipeEstimator()
+    return [
+        Analysis(
+            footage, library.poses(footage, estimator, workers=workers(), progress=progress.part(0.1, 1.0, "Poses"))
+        )
+        for footage in footages.values()
+    ]

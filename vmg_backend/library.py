@@ -1,0 +1,220 @@
+"""The library on disk: what was computed from footage, and can be computed again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .background.plate import plate_of
+from .errors import UserError
+from .files import cache_root, content_hash, settings_hash, write_json, writing
+from .footage import Footage, FrameReader, check_same_format, open_footage
+from .footage.decoding import check_file
+from .footage.opening import usable_ranges
+from .graph.build import GraphSettings, build_graph
+from .graph.features import MotionFeatures, motion_features
+from .graph.motion_graph import MotionGraph
+from .pose.track import PoseEstimator, PoseTrack
+from .progress import SILENT, Progress
+
+FEATURES_VERSION = "1"
+"""Changes whenever features or edges are computed differently: older graphs are then not used any more."""
+
+PLATE_VERSION = "1"
+"""Likewise for background plates."""
+
+_STALE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class FootageLibrary:
+    """A folder of poses, graphs and generated transitions, filed by the content that they were made from.
+
+    Each file is whole or absent, so that a job that was killed leaves a library that the next one goes on with.
+
+    Attributes
+    ----------
+    root : Path
+    """
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> FootageLibrary:
+        """The library in the user's cache."""
+        return cls(cache_root() / "library")
+
+    def footage(
+        self,
+        path: Path,
+        *,
+        fps: Fraction | None = None,
+        ranges: Sequence[tuple[int, int]] | None = None,
+        progress: Progress = SILENT,
+    ) -> Footage:
+        """Describe a video file, decoding it only the first time; see `open_footage`."""
+        check_file(path)
+        index = self.root / "footage" / content_hash(path) / "index.npz"
+        if index.exists():
+            known = _load_footage(index, path)
+        else:
+            known = open_footage(path, progress=progress)
+            _save_footage(index, known)
+        return replace(known, fps=fps or known.fps, ranges=usable_ranges(ranges, known.frames, path))
+
+    def remember(self, footage: Footage, fps: Fraction | None, ranges: Sequence[tuple[int, int]] | None) -> None:
+        """Note where an analysed footage lies and how it is to be read, for `entries`."""
+        entry = {
+            "path": str(footage.path.resolve()),
+            "fps": str(fps) if fps else None,
+            "ranges": [list(pair) for pair in ranges] if ranges else None,
+        }
+        write_json(self.root / "footage" / footage.id / "footage.json", entry)
+
+    def entries(self) -> list[tuple[Path, Fraction | None, tuple[tuple[int, int], ...] | None]]:
+        """Path, stated rate and ranges of each analysed footage, by path.
+
+        Raises
+        ------
+        UserError
+            When nothing was analysed yet.
+        """
+        found = [json.loads(file.read_text("utf-8")) for file in self.root.glob("footage/*/footage.json")]
+        if not found:
+            raise UserError(
+                f"The library {self.root} holds no footage yet.",
+                "Name footage files, or run `vmg analyze FOOTAGE...` first.",
+            )
+        return [
+            (
+                Path(entry["path"]),
+                Fraction(entry["fps"]) if entry["fps"] else None,
+                tuple((a, b) for a, b in entry["ranges"]) if entry["ranges"] else None,
+            )
+            for entry in sorted(found, key=lambda entry: entry["path"])
+        ]
+
+    def poses(
+        self, footage: Footage, estimator: PoseEstimator, *, workers: int = 1, progress: Progress = SILENT
+    ) -> PoseTrack:
+        """The poses of a footage, estimated only the first time."""
+        key = settings_hash({"estimator": estimator.name, "version": estimator.version, "fps": str(footage.fps)})
+        file = self.root / "footage" / footage.id / f"poses-{key}.npz"
+        if not file.exists():
+            estimator.track(footage, workers=workers, progress=progress).save(file)
+        return PoseTrack.load(file)
+
+    def graph(
+        self,
+        footages: Sequence[Footage],
+        tracks: Sequence[PoseTrack],
+        settings: GraphSettings,
+        progress: Progress = SILENT,
+    ) -> tuple[MotionGraph, MotionFeatures]:
+        """The motion graph of footages with their poses, built only the first time, and its features.
+
+        Raises
+        ------
+        UserError
+            When the footages differ in size or rate, or show no person.
+        """
+        check_same_format(footages)
+        features = motion_features(list(footages), list(tracks))
+        if not len(features.runs):
+            raise UserError(
+                f"No person was found in {', '.join(footage.name for footage in footages)}.",
+                "Choose footage in which one person is seen, large enough and well lit.",
+                title="No person found",
+            )
+        key = settings_hash(
+            {
+                "version": FEATURES_VERSION,
+                "settings": asdict(settings),
+                "footages": [[f.id, str(f.fps), f.ranges.tolist(), f.shots.tolist()] for f in footages],
+                "runs": features.runs.tolist(),
+            }
+        )
+        file = self.root / "graphs" / f"{key}.npz"
+        if not file.exists():
+            build_graph(features, tuple(footage.id for footage in footages), settings, progress).save(file)
+        return MotionGraph.load(file), features
+
+    def plate(self, footage: Footage, progress: Progress = SILENT) -> NDArray[np.uint8] | None:
+        """The empty background [H, W, 3] of a footage whose camera stands still, estimated only the first time.
+
+        Returns
+        -------
+        uint8 [H, W, 3] or None
+            None where the camera or the background moves.
+        """
+        file = self.root / "footage" / footage.id / f"plate-{PLATE_VERSION}.npz"
+        if not file.exists():
+            with FrameReader(footage) as reader:
+                plate = plate_of(footage, reader, progress)
+            with writing(file) as temporary, temporary.open("wb") as stream:
+                np.savez_compressed(stream, image=plate.image, still=np.array(plate.still))
+        with np.load(file, allow_pickle=False) as data:
+            return data["image"] if data["still"] else None
+
+    def transition_folder(self, key: str) -> Path:
+        """Where the frames of the transition with that hash belong."""
+        return self.root / "transitions" / key
+
+    def check(self) -> list[Path]:
+        """Files that cannot be read; none in a sound library. Leftovers of killed jobs are removed when a day old."""
+        broken = []
+        for file in sorted(self.root.rglob("*")):
+            if file.name.startswith(".vmg-"):
+                if time.time() - file.stat().st_mtime > _STALE_SECONDS:
+                    shutil.rmtree(file) if file.is_dir() else file.unlink()
+            elif file.suffix == ".npz" and not _whole(file):
+                broken.append(file)
+        return broken
+
+
+def _whole(file: Path) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except zipfile.BadZipFile:
+        return False
+
+
+def _save_footage(file: Path, footage: Footage) -> None:
+    with writing(file) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            fps=np.array([footage.fps.numerator, footage.fps.denominator]),
+            size=np.array(footage.size),
+            rotation=np.array(footage.rotation),
+            pts=footage.pts,
+            time_base=np.array([footage.time_base.numerator, footage.time_base.denominator]),
+            variable_rate=np.array(footage.variable_rate),
+            shots=footage.shots,
+        )
+
+
+def _load_footage(file: Path, path: Path) -> Footage:
+    with np.load(file, allow_pickle=False) as data:
+        pts = data["pts"]
+        return Footage(
+            id=file.parent.name,
+            path=path,
+            fps=Fraction(*(int(value) for value in data["fps"])),
+            size=(int(data["size"][0]), int(data["size"][1])),
+            rotation=int(data["rotation"]),
+            pts=pts,
+            time_base=Fraction(*(int(value) for value in data["time_base"])),
+            variable_rate=bool(data["variable_rate"]),
+            shots=data["shots"],
+            ranges=np.array([[0, len(pts) - 1]], dtype=np.int32),
+        )

@@ -1,0 +1,257 @@
+"""The result of a search: segments of untouched footage and the transitions between them."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path as FilePath
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UserError
+from ..files import write_json
+from ..graph.motion_graph import MotionGraph
+from ..interpolation.interpolator import crossing_weights
+from .problem import Route
+
+FORMAT, VERSION = "vmg-path", 1
+
+
+@dataclass(frozen=True)
+class FootageEntry:
+    """A footage as a path names it."""
+
+    name: str
+    path: str
+    fps: str
+    size: tuple[int, int]
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class FrameOf:
+    """A frame of a footage (by content hash)."""
+
+    footage: str
+    frame: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Source frames `first` to `last` (inclusive), shown as they are from output frame `at` on."""
+
+    footage: str
+    first: int
+    last: int
+    at: int
+    speed: float = 1.0
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True)
+class Transition:
+    """`frames` generated frames from output frame `at` on, in place of real ones around a match.
+
+    Attributes
+    ----------
+    id : int
+        Position in the path.
+    from_, to : FrameOf
+        The real frames right before and right after.
+    match : tuple of int
+        (i, j + 1): after frame i of the one footage the person goes on as in frame j + 1 of the other.
+    at, frames : int
+        Output frames.
+    engine : str or None
+        What filled it; None while nothing has.
+    cost : float
+        Cost of the match, m.
+    connector : bool
+        Whether the match is dearer than the graph's threshold.
+    frames_dir : str or None
+        Folder of the generated frames, 0000.png and on.
+    hash : str or None
+        Of everything that decides the generated pixels.
+    pinned : bool
+        Kept as it is when the take is rendered again.
+    """
+
+    id: int
+    from_: FrameOf
+    to: FrameOf
+    match: tuple[int, int]
+    at: int
+    frames: int
+    engine: str | None
+    cost: float
+    connector: bool
+    frames_dir: str | None = None
+    hash: str | None = None
+    pinned: bool = False
+
+    @property
+    def half(self) -> int:
+        """Generated frames on either side of the cut."""
+        return self.frames // 2
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The part of a sound file that lies under the film."""
+
+    path: str
+    start: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Path:
+    """What PATH.json holds; see the fields of the same names in docs/design/contracts.md."""
+
+    fps: Fraction
+    frames: int
+    footages: dict[str, FootageEntry]
+    segments: tuple[Segment, ...]
+    transitions: tuple[Transition, ...]
+    audio: Sound | None
+    beats: tuple[dict[str, Any], ...]
+    cost: float
+    bound: float
+    gap: float
+    costs: dict[str, float]
+    beat_alignment: dict[str, Any] | None
+    reuse_window: float
+    seed: int
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return float(self.frames / self.fps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The path as JSON."""
+        result = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        result["fps"] = f"{self.fps.numerator}/{self.fps.denominator}"
+        result["seconds"] = self.seconds
+        for transition in result["transitions"]:
+            transition["from"] = transition.pop("from_")
+        return result
+
+    def save(self, file: FilePath) -> None:
+        """Write PATH.json, whole or not at all."""
+        write_json(file, self.as_dict())
+
+    @classmethod
+    def load(cls, file: FilePath) -> Self:
+        """Read PATH.json.
+
+        Raises
+        ------
+        UserError
+            When it is not there, or no path of this version.
+        """
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(f"There is no file {file}.", "Make one with `vmg search ... --out PATH.json`.") from error
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise UserError(f"{file.name} is not JSON ({error}).", "Give the file that `vmg search` wrote.") from error
+        if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != VERSION:
+            raise UserError(
+                f"{file.name} is not a path of version {VERSION}.", "Give the file that `vmg search` wrote."
+            )
+        try:
+            return cls(
+                fps=Fraction(data["fps"]),
+                frames=data["frames"],
+                footages={
+                    key: FootageEntry(**{**entry, "size": tuple(entry["size"]), "ranges": _pairs(entry["ranges"])})
+                    for key, entry in data["footages"].items()
+                },
+                segments=tuple(Segment(**segment) for segment in data["segments"]),
+                transitions=tuple(_transition(entry) for entry in data["transitions"]),
+                audio=Sound(**data["audio"]) if data["audio"] else None,
+                beats=tuple(data["beats"]),
+                **{name: data[name] for name in ("cost", "bound", "gap", "costs", "beat_alignment")},
+                **{name: data[name] for name in ("reuse_window", "seed", "versions")},
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{file.name} is damaged: {error}.", "Make it again with `vmg search ... --out PATH.json`."
+            ) from error
+
+    def with_transitions(self, transitions: list[Transition]) -> Self:
+        """The same path with these transitions."""
+        return replace(self, transitions=tuple(transitions))
+
+
+def _pairs(ranges: list[list[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(first), int(last)) for first, last in ranges)
+
+
+def _transition(entry: dict[str, Any]) -> Transition:
+    entry = dict(entry)
+    return Transition(
+        from_=FrameOf(**entry.pop("from")),
+        to=FrameOf(**entry.pop("to")),
+        match=tuple(entry.pop("match")),
+        **entry,
+    )
+
+
+def lay_out(route: Route, graph: MotionGraph) -> tuple[list[Segment], list[Transition]]:
+    """Segments and transitions of a route: each cut's transition replaces real frames on either side of it."""
+    segments: list[Segment] = []
+    transitions: list[Transition] = []
+    at = 0  # the first output frame that no segment or transition has taken yet
+    for index, (cut, edge) in enumerate(route.cuts):
+        half = int(graph.half[edge])
+        source, target = int(graph.source[edge]), int(graph.target[edge])
+        segments.append(_segment(route, graph, at, cut - half - 1))
+        (a, i), (b, j_next) = graph.footage_of(source), graph.footage_of(target)
+        transitions.append(
+            Transition(
+                id=index,
+                from_=FrameOf(graph.footages[a], i - half),
+                to=FrameOf(graph.footages[b], j_next + half),
+                match=(i, j_next),
+                at=cut - half,
+                frames=2 * half,
+                engine=None,
+                cost=float(graph.cost[edge]),
+                connector=bool(graph.connector[edge]),
+            )
+        )
+        at = cut + half
+    segments.append(_segment(route, graph, at, len(route.nodes) - 1))
+    return segments, transitions
+
+
+def _segment(route: Route, graph: MotionGraph, first: int, last: int) -> Segment:
+    footage, source = graph.footage_of(int(route.nodes[first]))
+    return Segment(graph.footages[footage], source, source + last - first, first)
+
+
+def frames_of(seconds: float, fps: Fraction) -> int:
+    """round(seconds * fps), half up."""
+    return math.floor(Fraction(seconds).limit_denominator(1_000_000) * fps + Fraction(1, 2))
+
+
+def output_joints(route: Route, graph: MotionGraph, joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Joints [T, J, D] that the performance will show: through a transition, the blend of both continuations."""
+    shown = joints[route.nodes].copy()
+    for cut, edge in route.cuts:
+        half, source, target = int(graph.half[edge]), int(graph.source[edge]), int(graph.target[edge])
+        offsets = np.arange(1 - half, half + 1)
+        weight = crossing_weights(2 * half)[:, None, None]
+        shown[cut - half : cut + half] = (1 - weight) * joints[source + offsets] + weight * joints[target - 1 + offsets]
+    return shown

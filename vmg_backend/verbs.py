@@ -1,0 +1,255 @@
+"""The verbs of the command line: each calls the job that the server calls, and tells its result."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from . import jobs, sample
+from .audio.beats import detect_beats, load_beats, save_beats
+from .errors import UserError
+from .evaluation import film
+from .files import cache_root
+from .footage import parse_fps
+from .graph.build import GraphSettings
+from .jobs import Source, Wish
+from .library import FootageLibrary
+from .progress import Progress
+from .render import render as render_film
+from .search.find import SearchSettings
+from .search.path import Path as FoundPath
+
+Words = argparse.Namespace
+
+
+def analyze(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg analyze``."""
+    analyses = jobs.analyze(_sources(words), _library(words), progress)
+    footages = [
+        {
+            "footage": analysis.footage.id,
+            "name": analysis.footage.name,
+            "fps": str(analysis.footage.fps),
+            "size": list(analysis.footage.size),
+            "frames": analysis.footage.frames,
+            "shots": analysis.footage.shots.tolist(),
+            "frames_without_person": int((~analysis.track.person).sum()),
+        }
+        for analysis in analyses
+    ]
+    lines = [
+        f"{entry['name']}: {entry['frames']} frames at {entry['fps']} fps, {len(entry['shots'])} shot(s), "
+        f"no person in {entry['frames_without_person']}"
+        for entry in footages
+    ]
+    return {"footages": footages, "library": str(_library(words).root), "summary": "\n".join(lines)}
+
+
+def beats(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg beats``."""
+    beats = detect_beats(words.music, progress=progress)
+    if words.out:
+        save_beats(words.out, beats)
+    pulse = [beat for beat in beats if beat.kind in ("beat", "bar")]
+    tempo = 60 * (len(pulse) - 1) / (pulse[-1].time - pulse[0].time) if len(pulse) > 1 else 0.0
+    listed = [{"time": beat.time, "kind": beat.kind, "strength": beat.strength} for beat in beats]
+    summary = f"{len(pulse)} beats, {tempo:.1f} per minute; {len(beats) - len(pulse)} onsets"
+    if words.out is None and not words.json:
+        summary += "".join(f"\n{beat.time:9.3f} {beat.kind:5} {beat.strength:.2f}" for beat in beats)
+    return {"beats": listed, "tempo": tempo, "summary": summary}
+
+
+def graph(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg graph``."""
+    library = _library(words)
+    analyses = jobs.analyze(_sources(words), library, progress.part(0.0, 0.8))
+    built, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.8, 1.0))
+    frames = features.nodes
+    result = {
+        "frames": frames,
+        "frames_without_person": int(sum((~analysis.track.person).sum() for analysis in analyses)),
+        "edges": built.edges,
+        "connectors": int(built.connector.sum()),
+        "kept": built.kept,
+        "threshold": built.threshold,
+        "cpu_seconds": sum(os.times()[:4]),
+        "peak_memory_mb": _peak_memory_mb(),
+    }
+    summary = (
+        f"{frames} frames, {built.edges} edges ({result['connectors']} connectors), "
+        f"{built.kept:.1%} of the usable frames can be reached and left"
+    )
+    return {**result, "summary": summary}
+
+
+def search(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg search``."""
+    library = _library(words)
+    analyses = jobs.analyze(_sources(words), library, progress.part(0.0, 0.6))
+    graph, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.6, 0.8))
+    path = jobs.search(analyses, graph, features, _wish(words), progress.part(0.8, 1.0))
+    path.save(words.out)
+    return {**path.as_dict(), "summary": f"{_told(path)}\n{words.out}"}
+
+
+def generate(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg generate``."""
+    library = _library(words)
+    path = FoundPath.load(words.path)
+    analyses = jobs.analyses_of(path, library, progress.part(0.0, 0.5))
+    path = jobs.generate(path, analyses, words.engine, library, progress.part(0.5, 1.0))
+    path.save(words.path)
+    return {**path.as_dict(), "summary": f"{len(path.transitions)} transitions filled by {words.engine}"}
+
+
+def render(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg render``."""
+    path = FoundPath.load(words.path)
+    footages = jobs.footages_of(path, _library(words), progress.part(0.0, 0.1, "Reading"))
+    render_film(path, footages, words.out, progress.part(0.1, 1.0, "Encoding"))
+    return {**path.as_dict(), "out": str(words.out), "summary": str(words.out)}
+
+
+def cut(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg cut``."""
+    path = jobs.cut(
+        _sources(words),
+        _wish(words),
+        words.engine,
+        words.out,
+        _library(words),
+        _graph_settings(words),
+        progress,
+    )
+    file = jobs.path_file(words.out)
+    return {**path.as_dict(), "out": str(words.out), "path": str(file), "summary": f"{_told(path)}\n{words.out}"}
+
+
+def demo(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg demo``: the main job on the project's own sample."""
+    out: Path = words.out or cache_root() / "demo" / "vmg_demo.mp4"
+    wish = Wish(music=sample.MUSIC, beats=sample.BEATS)
+    path = jobs.cut([Source(sample.PERFORMER)], wish, words.engine, out, _library(words), GraphSettings(), progress)
+    return {**path.as_dict(), "out": str(out), "summary": f"{_told(path)}\nThe finished film: {out}"}
+
+
+def doctor(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg doctor``: what works on this machine."""
+    progress.update(0.0)
+    library = _library(words)
+    broken = [str(file) for file in library.check()] if library.root.exists() else []
+    checks = {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("mediapipe", "numpy", "scipy", "av", "librosa")},
+        "cores": os.cpu_count(),
+        "free_disk_gb": round(shutil.disk_usage(_existing(library.root)).free / 1e9, 1),
+        "library": str(library.root),
+        "broken_files": broken,
+    }
+    lines = [f"{name:12} {value}" for name, value in checks.items() if name != "broken_files"]
+    lines += [f"damaged: {file}; delete it, it is made again" for file in broken] or ["The library is sound."]
+    return {**checks, "summary": "\n".join(lines)}
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+
+
+def evaluate_beats(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg evaluate beats``."""
+    beats = load_beats(words.beats)
+    result = film.evaluate_beats(_film(words, progress), beats)
+    return {**result, "summary": _metrics(result)}
+
+
+def evaluate_transitions(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg evaluate transitions``."""
+    measured = _film(words, progress.part(0.0, 0.7))
+    result = film.evaluate_transitions(measured, progress.part(0.7, 1.0))
+    if words.sheet:
+        film.contact_sheet(measured, words.sheet)
+    return {**result, "summary": _metrics(result)}
+
+
+def _film(words: Words, progress: Progress) -> film.Film:
+    library = _library(words)
+    path = FoundPath.load(words.path or jobs.path_file(words.film))
+    sources = jobs.analyses_of(path, library, progress.part(0.0, 0.3))
+    one = jobs.analyze([Source(words.film, path.fps)], library, progress.part(0.3, 1.0), remember=False)[0]
+    return film.Film(one.footage, one.track, path, [(source.footage, source.track) for source in sources])
+
+
+def _metrics(result: dict[str, Any]) -> str:
+    lines = []
+    for metric, values in result.items():
+        if isinstance(values, dict) and metric not in ("n", "interval_95"):
+            lines.append(f"{metric:26}" + "  ".join(f"{name} {value:.3f}" for name, value in values.items()))
+    return "\n".join(lines)
+
+
+def _told(path: FoundPath) -> str:
+    alignment = path.beat_alignment
+    if path.audio and not path.beats:
+        return f"{path.frames} frames, {len(path.transitions)} transitions; the music has no beats that could be found"
+    told = f"{path.frames} frames, {len(path.transitions)} transitions, no frame twice within {path.reuse_window:.1f} s"
+    if alignment:
+        told += (
+            f"\nbeat alignment {alignment['score']:.2f} (straight footage at best {alignment['straight_score']:.2f}), "
+            f"beats hit {alignment['hit_rate']:.0%} (straight {alignment['straight_hit_rate']:.0%})"
+        )
+    return f"{told}\ncost {path.cost:.2f}, bound {path.bound:.2f}, gap {path.gap:.1%}"
+
+
+def _library(words: Words) -> FootageLibrary:
+    return FootageLibrary(words.library) if words.library else FootageLibrary.default()
+
+
+def _sources(words: Words) -> list[Source]:
+    fps = parse_fps(words.fps) if words.fps else None
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    for text in words.range or ():
+        name, _, span = text.rpartition(":")
+        first, _, last = span.partition("-")
+        if not (first.isdigit() and last.isdigit()) or (not name and len(words.footage) != 1):
+            raise UserError(
+                f'"{text}" is no range of frames.',
+                "Write --range FIRST-LAST, or --range NAME:FIRST-LAST where there are several footages.",
+            )
+        if name and name not in {path.name for path in words.footage}:
+            raise UserError(f'--range speaks of "{name}", which is none of the footages.', "Give the file's name.")
+        ranges.setdefault(name or words.footage[0].name, []).append((int(first), int(last)))
+    return [Source(path, fps, tuple(ranges[path.name]) if path.name in ranges else None) for path in words.footage]
+
+
+def _graph_settings(words: Words) -> GraphSettings:
+    return GraphSettings(threshold_scale=words.threshold_scale)
+
+
+def _wish(words: Words) -> Wish:
+    settings = SearchSettings(hold_seconds=words.hold, cut_price=words.cut_price, reuse_seconds=words.reuse)
+    return Wish(
+        music=words.music,
+        music_start=words.music_start,
+        beats=words.beats,
+        keyframes=words.keyframes,
+        seconds=words.seconds,
+        seed=words.seed,
+        settings=settings,
+    )
+
+
+def _peak_memory_mb() -> float | None:
+    """The most memory that this process and its workers held each, MB; None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss: bytes there, kilobytes elsewhere
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(one).ru_maxrss for one in who) / unit
