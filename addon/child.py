@@ -44,6 +44,7 @@ def run(
     on_line: Callable[[str], None],
     on_tick: Callable[[], None],
     platform: Platform,
+    inherited: Sequence[int] = (),
 ) -> list[str]:
     """Run `command` to its end; gives the lines that it wrote, errors among them.
 
@@ -57,6 +58,8 @@ def run(
         Called every `TICK` seconds; whatever it raises ends the program and is passed on.
     platform : Platform
         How programs are started here.
+    inherited : sequence of int
+        Descriptors that the program keeps open (not on Windows).
 
     Raises
     ------
@@ -72,6 +75,7 @@ def run(
             encoding="utf-8",
             errors="replace",
             env=clean_environment(),
+            pass_fds=() if platform.windows else tuple(inherited),
             **platform.child_options(),
         )
     except OSError as error:

@@ -20,6 +20,7 @@ from ..vmg_backend.errors import UserError
 from ..vmg_backend.files import write_json
 from ..vmg_backend.progress import SILENT, Progress
 from . import child
+from .locking import locked
 from .platforms import Platform, ask, find_pythons, find_uv
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class Environment:
         self._platform = platform or Platform.here()
         self._folder = root / "venv"
         self._log = root / "set-up.log"
+        self._lock = root / "lock"
 
     @property
     def python(self) -> Path:
@@ -184,7 +186,12 @@ class Environment:
         extras = tuple(sorted({*recipe.extras, *(self._read_marker() or {}).get("extras", ())}))
         self._write_marker(complete=False, extras=extras)
 
-        steps = _Steps(progress, self._log)
+        waiting = progress.part(0.0, 0.0, "Waiting for another set-up of the same folder")
+        with locked(self._lock, lambda: waiting.update(0.0)) as lock:
+            if self.status(recipe).state is not State.READY:  # the other one may have made what we want
+                self._set_up(recipe, extras, fingerprint, _Steps(progress, self._log, lock))
+
+    def _set_up(self, recipe: Recipe, extras: Sequence[str], fingerprint: dict[str, str], steps: _Steps) -> None:
         steps.say(0.0, "Looking for Python")
         if not self._has_working_pip(recipe):
             self._make(recipe, steps)
@@ -228,8 +235,9 @@ class Environment:
         # The marker goes last, so that what an interrupted removal leaves is still known as ours.
         self._write_marker(complete=False)
         self._delete_folder()
-        with contextlib.suppress(FileNotFoundError):
-            self._log.unlink()
+        for file in (self._log, self._lock):
+            with contextlib.suppress(FileNotFoundError):
+                file.unlink()
         (self.root / MARKER).unlink()
         with contextlib.suppress(OSError):  # the person keeps something of their own there
             self.root.rmdir()
@@ -341,11 +349,15 @@ class Environment:
 
 
 class _Steps:
-    """What the steps of a set-up share: progress that never goes back, and the log."""
+    """What the steps of a set-up share: progress that never goes back, the log, and the lock.
 
-    def __init__(self, progress: Progress, log: Path) -> None:
+    The programs hold the lock as well, so that a pip that outlives us is waited for.
+    """
+
+    def __init__(self, progress: Progress, log: Path, lock: int) -> None:
         self.progress = progress
         self._log = log
+        self._lock = lock
         self._fraction = 0.0
         self._text = ""
         log.write_text(time.strftime("%Y-%m-%d %H:%M:%S\n"), encoding="utf-8")
@@ -375,6 +387,7 @@ class _Steps:
                 on_line=keep,
                 on_tick=on_tick or (lambda: self.say(self._fraction, self._text)),
                 platform=platform,
+                inherited=[self._lock],
             )
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 import types
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,10 +134,11 @@ def test_from_nothing_to_ready_and_back(tmp_path, recipe):
     assert (value_of(made, "vmg_backend"), value_of(made, "vmg_third")) == ("7", "3")
 
     # without the extra it is still good enough, and an update keeps it
-    without = Recipe(pythons=recipe.pythons, source=newer.source, modules=recipe.modules)
+    without = replace(newer, extras=())
     assert made.status(without).state is State.READY
     made.set_up(recipe)
     assert (value_of(made, "vmg_backend"), value_of(made, "vmg_third")) == ("2", "3")
+    assert made.status(replace(recipe, extras=("dev",))).state is State.READY
 
     made.remove()
     assert not root.exists()
@@ -205,6 +207,24 @@ def test_a_set_up_that_is_killed_is_continued(tmp_path, recipe):
 
 
 @pytest.mark.long
+def test_two_at_once_wait_for_one_another(tmp_path, recipe):
+    made = [Environment(tmp_path / "env") for _ in range(2)]
+    reports = [Reports(), Reports()]
+    threads = [
+        threading.Thread(target=each.set_up, args=(recipe, Progress(report)))
+        for each, report in zip(made, reports, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert made[0].status(recipe).state is State.READY
+    steps = [{text for _, text in report} for report in reports]
+    assert sum("Making the environment" in texts for texts in steps) == 1
+    assert sum("Waiting for another set-up of the same folder" in texts for texts in steps) == 1
+
+
+@pytest.mark.long
 def test_what_pip_cannot_find_is_said_in_a_sentence(tmp_path, recipe):
     (tmp_path / "wheels" / "vmg_other-1.0-py3-none-any.whl").unlink()
     made = Environment(tmp_path / "env")
@@ -256,7 +276,7 @@ needs_sh = pytest.mark.skipif(os.name != "posix", reason="its stand-ins for Pyth
 @needs_sh
 def test_cancel_ends_the_program_and_its_children_within_a_second(tmp_path, recipe):
     grandchild = tmp_path / "pid"
-    python = answering(tmp_path / "bin" / "python", RUNNING, f"sleep 60 & echo $! > '{grandchild}'; trap '' TERM; wait")
+    python = answering(tmp_path / "bin" / "python", RUNNING, f"trap '' TERM; sleep 60 & echo $! > '{grandchild}'; wait")
     made = Environment(tmp_path / "env", Platform("linux", python, ()))
     cancelled = threading.Event()
     ended = []

@@ -14,7 +14,7 @@ FORBIDDEN = {
     "vmg_backend": {"bpy", "addon", "operators", "ui", "tools", "tests", "bootstrap"},
     "addon": {"operators", "ui", "tools", "tests", "bootstrap"},
 }
-WITHOUT_BLENDER = ("environment", "child", "platforms")
+WITHOUT_BLENDER = ("environment", "child", "locking", "platforms")
 FOR_AN_OLD_PYTHON = (
     "bootstrap.py",
     "__init__.py",

@@ -12,6 +12,10 @@ from ..background.matte import Matte
 _GROWN_TO_PLATE, _GROWN_TO_FILL = 0.006, 0.018
 """How much larger than the matte the hidden part is taken, as a share of the picture's longer side: little where the
 plate shows what is there (and has no shadow), more where a trace of the person would be smeared."""
+_CLOSE_BY = 0.05
+"""Trust in what is seen between these two."""
+_KNOWN = 0.001
+"""Trust from which a pixel need not be filled in."""
 _AGREEING = 6.0 / 255.0
 """Difference up to which the backgrounds of two frames are the same."""
 
@@ -41,11 +45,11 @@ def surroundings(
         empty_b = picture_b + hidden_b[..., None] * (plate_b.astype(np.float32) / 255.0 - picture_b)
         scene = (1.0 - weight) * empty_a + weight * empty_b
     else:
-        hidden_a, hidden_b = _hidden(matte_a, _GROWN_TO_FILL), _hidden(matte_b, _GROWN_TO_FILL)
-        motion = camera_motion(a, b, np.maximum(hidden_a, hidden_b) < 0.05)
-        moved_a, unseen_a = _moved(picture_a, hidden_a, _fraction(motion, weight))
-        moved_b, unseen_b = _moved(picture_b, hidden_b, _fraction(np.linalg.inv(motion), 1.0 - weight))
-        scene = _mixed(moved_a, moved_b, (1.0 - weight) * _free(unseen_a), weight * _free(unseen_b))
+        free_a, free_b = _free(matte_a), _free(matte_b)
+        motion = camera_motion(a, b, np.minimum(free_a, free_b) > 0.8)
+        moved_a, seen_a = _moved(picture_a, free_a, _fraction(motion, weight))
+        moved_b, seen_b = _moved(picture_b, free_b, _fraction(np.linalg.inv(motion), 1.0 - weight))
+        scene = _mixed(moved_a, moved_b, (1.0 - weight) * seen_a, weight * seen_b)
     resting = (1.0 - weight) * picture_a + weight * picture_b
     return np.asarray(scene + _rests(picture_a, picture_b)[..., None] * (resting - scene), np.float32)
 
@@ -56,7 +60,7 @@ def _mixed(
     """The two pictures by their shares [H, W]; where both shares are 0, filled from around."""
     total = (share_a + share_b)[..., None]
     mixed = (share_a[..., None] * a + share_b[..., None] * b) / np.maximum(total, 1e-6)
-    known = np.clip(total / 0.02, 0.0, 1.0)
+    known = np.clip(total / _KNOWN, 0.0, 1.0)
     return np.asarray(mixed * known + _fill(mixed, known[..., 0]) * (1.0 - known), np.float32)
 
 
@@ -73,9 +77,12 @@ def _hidden(matte: Matte, share: float) -> Matte:
     return np.asarray(cv2.GaussianBlur(cv2.dilate(matte, square), (0, 0), 0.5 * grown), np.float32)
 
 
-def _free(hidden: Matte) -> NDArray[np.float32]:
-    """Where the scene is surely seen: the outer part of the soft edge, where there is no trace of the person."""
-    return np.asarray(np.clip(1.0 - 4.0 * hidden, 0.0, 1.0), np.float32)
+def _free(matte: Matte) -> NDArray[np.float32]:
+    """How far the scene shown [H, W] can be trusted: fully away from the person, a little close by, where hair and
+    shadows may be.
+    """
+    near, far = (np.clip(1.0 - 4.0 * _hidden(matte, share), 0.0, 1.0) for share in (_GROWN_TO_PLATE, _GROWN_TO_FILL))
+    return np.asarray(np.maximum(far, _CLOSE_BY * near), np.float32)
 
 
 def _fraction(motion: NDArray[np.float64], share: float) -> NDArray[np.float64]:
@@ -84,15 +91,15 @@ def _fraction(motion: NDArray[np.float64], share: float) -> NDArray[np.float64]:
 
 
 def _moved(
-    picture: NDArray[np.float32], hidden: Matte, motion: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], Matte]:
-    """Colour [H, W, 3] and hidden share [H, W] after the motion; what comes in from outside is hidden."""
+    picture: NDArray[np.float32], free: NDArray[np.float32], motion: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colour [H, W, 3] and its trust [H, W] after the motion; what comes in from outside has none."""
     if np.allclose(motion, np.eye(3), atol=1e-9):
-        return picture, hidden
+        return picture, free
     size = picture.shape[1::-1]
-    colour = cv2.warpAffine(picture, motion[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    unseen = cv2.warpAffine(hidden, motion[:2], size, flags=cv2.INTER_LINEAR, borderValue=(1.0,))
-    return np.asarray(colour, np.float32), np.asarray(unseen, np.float32)
+    colour = cv2.warpAffine(picture, motion[:2], size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.warpAffine(free, motion[:2], size, flags=cv2.INTER_LINEAR, borderValue=(0.0,))
+    return np.asarray(colour, np.float32), np.asarray(seen, np.float32)
 
 
 def _fill(picture: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,217 @@
+"""The exact search against an exhaustive one, on graphs small enough to try every path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vmg_backend.search.exact import route_cost, solve
+from vmg_backend.search.problem import Problem, Route
+from vmg_backend.search.reuse import conflicts, solve_without_reuse
+
+
+def exhaustive(problem: Problem, window: int = 0) -> float:
+    """The least cost of any path, by trying them all; inf where there is none."""
+    run = {v: (int(a), int(b)) for a, b in problem.runs for v in range(a, b + 1)}
+    leaving: dict[int, list[tuple[int, int]]] = {}
+    for edge, (u, x) in enumerate(zip(problem.source, problem.target, strict=True)):
+        leaving.setdefault(int(u), []).append((edge, int(x)))
+    node_costs = [problem.node_cost(t) for t in range(problem.frames)]
+    cut_costs = [problem.cut_cost(t) for t in range(problem.frames)]
+    best = np.inf
+
+    def barred(t: int, v: int, shown: list[int]) -> bool:
+        if v not in run or problem.pins.get(t, v) != v:
+            return True
+        if any(time == t and a <= v <= b for time, a, b in problem.bans):
+            return True
+        return any(
+            shown[s] == v and not (s in problem.pins and t in problem.pins) for s in range(max(0, t - window), t)
+        )
+
+    def walk(t: int, v: int, age: int, cost: float, cut: bool, shown: list[int]) -> None:
+        nonlocal best
+        if barred(t, v, shown):
+            return
+        cost += node_costs[t][v]
+        if t == problem.frames - 1:
+            if not cut or age >= problem.hold:
+                best = min(best, cost)
+            return
+        shown = [*shown, v]
+        if v < run[v][1]:
+            walk(t + 1, v + 1, age + 1, cost, cut, shown)
+        if age >= problem.hold:
+            for edge, x in leaving.get(v, ()):
+                walk(t + 1, x, 1, cost + cut_costs[t + 1][edge], True, shown)
+
+    for v in run:
+        walk(0, v, 1, 0.0, False, [])
+    return best
+
+
+def random_problem(rng: np.random.Generator) -> Problem:
+    """Shot cuts, unusable frames, dead ends, ties, holds longer than a run, pins, bans, outputs shorter than a hold."""
+    nodes, frames, hold = int(rng.integers(4, 13)), int(rng.integers(1, 11)), int(rng.integers(1, 5))
+    inner = sorted({int(v) for v in rng.integers(1, nodes, size=rng.integers(0, 3))})
+    bounds = [0, *inner, nodes]
+    runs = [(a, b - 1) for a, b in zip(bounds, bounds[1:], strict=False)]
+    if rng.random() < 0.3:  # a frame without a person at the start of each shot
+        runs = [(min(a + 1, b), b) for a, b in runs]
+    usable = [v for a, b in runs for v in range(a, b + 1)]
+    edges = {(int(rng.choice(usable)), int(rng.choice(usable))) for _ in range(rng.integers(0, 14))}
+    ordered = sorted((x, u) for u, x in edges if x != u + 1)
+    node_costs, cut_costs = rng.normal(size=(frames, nodes)), 2 * rng.random((frames, len(ordered)))
+    if rng.random() < 0.5:  # ties
+        node_costs, cut_costs = np.round(node_costs), np.round(cut_costs)
+    pins = {int(t): int(rng.choice(usable)) for t in rng.integers(frames, size=rng.integers(0, 2))}
+    bans = tuple(
+        (int(rng.integers(frames)), first, min(first + int(rng.integers(3)), nodes - 1))
+        for first in (int(v) for v in rng.integers(nodes, size=rng.integers(0, 4)))
+    )
+    return Problem(
+        runs=np.array(runs),
+        source=np.array([u for _, u in ordered], dtype=np.int64),
+        target=np.array([x for x, _ in ordered], dtype=np.int64),
+        cut_cost=lambda t: cut_costs[t],
+        frames=frames,
+        hold=hold,
+        node_cost=lambda t: node_costs[t],
+        pins=pins,
+        bans=bans,
+    )
+
+
+def check_valid(problem: Problem, route: Route) -> None:
+    """The path obeys every rule, whatever found it."""
+    starts = {int(a) for a, _ in problem.runs}
+    last = {int(b) for _, b in problem.runs}
+    usable = {v for a, b in problem.runs for v in range(a, b + 1)}
+    cuts = dict(route.cuts)
+    assert len(route.nodes) == problem.frames
+    assert set(route.nodes.tolist()) <= usable
+    for t in range(1, problem.frames):
+        before, now = int(route.nodes[t - 1]), int(route.nodes[t])
+        if t in cuts:
+            assert (problem.source[cuts[t]], problem.target[cuts[t]]) == (before, now)
+        else:
+            assert now == before + 1
+            assert now not in starts
+            assert before not in last
+    bounds = [0, *(t for t, _ in route.cuts), problem.frames]
+    if route.cuts:
+        assert np.diff(bounds).min() >= problem.hold
+    assert all(route.nodes[t] == node for t, node in problem.pins.items())
+    assert not any(a <= route.nodes[t] <= b for t, a, b in problem.bans)
+    assert route.cost == pytest.approx(route_cost(problem, route.nodes, route.cuts))
+
+
+def test_equals_exhaustive_search() -> None:
+    rng = np.random.default_rng(0)
+    solved = cuts = impossible = 0
+    for _ in range(400):
+        problem = random_problem(rng)
+        expected, route = exhaustive(problem), solve(problem)
+        if route is None:
+            assert expected == np.inf
+            impossible += 1
+        else:
+            check_valid(problem, route)
+            assert route.cost == pytest.approx(expected)
+            solved += 1
+            cuts += len(route.cuts)
+    assert solved >= 200
+    assert cuts >= 100
+    assert impossible >= 20
+
+
+@pytest.mark.parametrize("mutation", ["hold", "price", "edge", "pin"])
+def test_notices_a_wrong_search(mutation: str) -> None:
+    """The comparison above fails for a search with another hold, price, edge or pin: it is no test that cannot fail."""
+    rng = np.random.default_rng(1)
+    noticed = 0
+    for _ in range(300):
+        problem = random_problem(rng)
+        if mutation == "hold":
+            wrong = replace(problem, hold=problem.hold + 1)
+        elif mutation == "price":
+            wrong = replace(problem, cut_cost=lambda t, p=problem: p.cut_cost(t) + 0.5)
+        elif mutation == "edge":
+            wrong = replace(
+                problem,
+                source=problem.source[1:],
+                target=problem.target[1:],
+                cut_cost=lambda t, p=problem: p.cut_cost(t)[1:],
+            )
+        else:
+            wrong = replace(problem, pins={})
+        route, expected = solve(wrong), exhaustive(problem)
+        cost = np.inf if route is None else route.cost
+        noticed += cost != pytest.approx(expected)
+    assert noticed >= 10
+
+
+def test_no_reuse_equals_exhaustive_search() -> None:
+    """With enough branching the bound closes: the path found is the best that keeps the window."""
+    rng = np.random.default_rng(2)
+    solved = 0
+    for _ in range(300):
+        problem = replace(random_problem(rng), bans=())
+        window = int(rng.integers(1, 9))
+        expected = exhaustive(problem, window)
+        found = solve_without_reuse(problem, window, branchings=500)
+        if found is None:
+            assert expected == np.inf
+            continue
+        check_valid(problem, found.route)
+        assert not conflicts(found.route.nodes, window, problem.pins)
+        assert found.bound <= expected + 1e-9
+        assert found.route.cost == pytest.approx(expected)
+        assert found.gap == pytest.approx(0.0, abs=1e-6)
+        solved += 1
+    assert solved >= 150
+
+
+def test_bounds_are_true_however_little_is_branched() -> None:
+    rng = np.random.default_rng(3)
+    open_gaps = 0
+    for _ in range(200):
+        problem = replace(random_problem(rng), bans=())
+        window = int(rng.integers(1, 9))
+        found = solve_without_reuse(problem, window, branchings=1)
+        if found is not None:
+            assert found.bound <= exhaustive(problem, window) + 1e-9
+            assert found.route.cost >= found.bound - 1e-9
+            assert not conflicts(found.route.nodes, window, problem.pins)
+            open_gaps += found.gap > 1e-6
+    assert open_gaps > 0
+
+
+def test_conflicts_are_those_of_a_plain_comparison() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(100):
+        nodes = rng.integers(0, 12, size=20).astype(np.int64)
+        window = int(rng.integers(1, 12))
+        covered = {
+            (conflict.early + k, conflict.late + k)
+            for conflict in conflicts(nodes, window, {})
+            for k in range(conflict.length)
+        }
+        nearest = {
+            (a, b)
+            for b in range(20)
+            for a in range(b)
+            if nodes[a] == nodes[b] and b - a <= window and not (nodes[a + 1 : b] == nodes[a]).any()
+        }
+        assert covered == nearest
+
+
+def test_the_same_problem_gives_the_same_path() -> None:
+    problem = random_problem(np.random.default_rng(8))
+    first, second = solve(problem), solve(problem)
+    assert first is not None
+    assert second is not None
+    assert np.array_equal(first.nodes, second.nodes)
+    assert first.cuts == second.cuts
