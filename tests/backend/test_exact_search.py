@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +58,7 @@ def random_problem(rng: np.random.Generator) -> Problem:
     nodes, frames, hold = int(rng.integers(4, 13)), int(rng.integers(1, 11)), int(rng.integers(1, 5))
     inner = sorted({int(v) for v in rng.integers(1, nodes, size=rng.integers(0, 3))})
     bounds = [0, *inner, nodes]
-    runs = [(a, b - 1) for a, b in zip(bounds, bounds[1:], strict=False)]
+    runs = [(a, b - 1) for a, b in itertools.pairwise(bounds)]
     if rng.random() < 0.3:  # a frame without a person at the start of each shot
         runs = [(min(a + 1, b), b) for a, b in runs]
     usable = [v for a, b in runs for v in range(a, b + 1)]

@@ -70,9 +70,7 @@ def brute_force(features: MotionFeatures, band: int, scale: float) -> tuple[set[
         same = (i < features.offsets[1]) == (j < features.offsets[1])
         return not same or abs(i - j) > band
 
-    nearest = [
-        min((cost[i + 1, j + 1] for j in range(nodes) if allowed(i, j)), default=np.inf) for i in range(nodes)
-    ]
+    nearest = [min((cost[i + 1, j + 1] for j in range(nodes) if allowed(i, j)), default=np.inf) for i in range(nodes)]
     threshold = scale * float(np.mean([value for value in nearest if np.isfinite(value)]))
     edges = set()
     for i in range(nodes):

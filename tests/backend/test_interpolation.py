@@ -150,6 +150,31 @@ def test_equal_continuations_come_back_unchanged(engine: Fade | Flow, plates: bo
     assert np.abs(made.astype(int) - side.frames).max() <= 1
 
 
+def test_flow_never_shows_a_hand_twice() -> None:
+    """A hand that is too far from itself to be followed is on the one side or on the other, not half on both."""
+
+    def with_hand(x: int) -> Continuation:
+        frames = np.stack([picture(100, 80)] * 8)
+        for frame in frames:
+            cv2.circle(frame, (x, 60), 8, (250, 240, 230), -1)
+        nobody = continuation([(100, 80)] * 8, known_joints=False)
+        return Continuation(frames, nobody.joints, nobody.confidence)
+
+    outgoing, incoming = with_hand(60), with_hand(140)
+    made = flow().fill(Gap(outgoing.frames[0], incoming.frames[-1], outgoing, incoming, PLATE, PLATE))
+
+    def shown(frame: np.ndarray, x: int) -> float:
+        there, truth, empty = (
+            f[56:65, x - 4 : x + 5].astype(float).mean() for f in (frame, with_hand(x).frames[0], PLATE)
+        )
+        return (there - empty) / (truth - empty)
+
+    for k, frame in enumerate(made):
+        left, right = shown(frame, 60), shown(frame, 140)
+        assert left == pytest.approx(1.0 if k < 4 else 0.0, abs=0.12)
+        assert right == pytest.approx(0.0 if k < 4 else 1.0, abs=0.12)
+
+
 def test_flow_leaves_the_background_as_it_is() -> None:
     gap, places = moving_gap((20.0, 0.0), 6)
     made = flow().fill(gap)

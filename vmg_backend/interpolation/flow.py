@@ -13,7 +13,7 @@ from ..background.matte import Matte, PersonMatte
 from ..pose.skeletons import MEDIAPIPE, Skeleton
 from ..progress import SILENT, Progress
 from .interpolator import Continuation, Frames, Gap, crossing_weights
-from .morph import Field, Lines, after, halves, line_field, residual_flow, sample
+from .morph import Field, Lines, after, difference, halves, line_field, residual_flow, sample
 from .surroundings import surroundings
 
 _FLOW_SIZE = 512
@@ -135,7 +135,7 @@ def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _crop_of(mattes: list[Matte]) -> _Crop | None:
     """Around all mattes, with some room; None when there is nobody."""
-    covered = np.max(mattes, axis=0) > 0.02
+    covered = np.maximum.reduce(mattes) > 0.02
     rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
     if len(rows) == 0:
         return None
@@ -192,7 +192,7 @@ def _enlarged(field: Field, crop: _Crop) -> Field:
 
 def _share_of_b(a: NDArray[np.float32], b: NDArray[np.float32], weight: float, crop: _Crop) -> NDArray[np.float32]:
     """The weight of `b` in each pixel: `weight` where the two look alike, nearly all or nothing where not."""
-    unlike = cv2.GaussianBlur(np.abs(a - b).max(axis=2), (0, 0), max(1.0, 2.0 / crop.scale))
+    unlike = cv2.GaussianBlur(difference(a, b), (0, 0), max(1.0, 2.0 / crop.scale))
     unlike = np.clip((unlike - _ALIKE) / (_UNLIKE - _ALIKE), 0.0, 1.0)
     switched = np.clip((weight - 0.5) / (2.0 * _SWITCH) + 0.5, 0.0, 1.0)
     return np.asarray(weight + unlike * (switched - weight), np.float32)

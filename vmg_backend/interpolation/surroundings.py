@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..background.camera import camera_motion
 from ..background.matte import Matte
+from .morph import difference
 
 _GROWN_TO_PLATE, _GROWN_TO_FILL = 0.006, 0.018
 """How much larger than the matte the hidden part is taken, as a share of the picture's longer side: little where the
@@ -16,6 +17,8 @@ _CLOSE_BY = 0.05
 """Trust in what is seen between these two."""
 _KNOWN = 0.001
 """Trust from which a pixel need not be filled in."""
+_MASKED_AT = 640
+"""Longer side in px of the soft masks."""
 _AGREEING = 6.0 / 255.0
 """Difference up to which the backgrounds of two frames are the same."""
 
@@ -66,21 +69,23 @@ def _mixed(
 
 def _rests(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """Where the pictures agree as they are [H, W], so that nothing need be made up: shadows, bars, captions."""
-    difference = cv2.GaussianBlur(np.abs(a - b).max(axis=2), (0, 0), 2.0)
-    return np.asarray(np.clip(2.0 - difference / _AGREEING, 0.0, 1.0), np.float32)
+    unlike = cv2.GaussianBlur(difference(a, b), (0, 0), 2.0)
+    return np.asarray(np.clip(2.0 - unlike / _AGREEING, 0.0, 1.0), np.float32)
 
 
 def _hidden(matte: Matte, share: float) -> Matte:
     """What the person hides of the scene: the matte, grown."""
-    grown = max(1, round(share * max(matte.shape)))
+    scale = min(1.0, _MASKED_AT / max(matte.shape))
+    size = (max(1, round(matte.shape[1] * scale)), max(1, round(matte.shape[0] * scale)))
+    grown = max(1, round(share * max(size)))
     square = np.ones((2 * grown + 1, 2 * grown + 1), np.uint8)
-    return np.asarray(cv2.GaussianBlur(cv2.dilate(matte, square), (0, 0), 0.5 * grown), np.float32)
+    small = cv2.dilate(cv2.resize(matte, size, interpolation=cv2.INTER_AREA), square)
+    soft = cv2.GaussianBlur(small, (0, 0), 0.5 * grown)
+    return np.asarray(cv2.resize(soft, matte.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _free(matte: Matte) -> NDArray[np.float32]:
-    """How far the scene shown [H, W] can be trusted: fully away from the person, a little close by, where hair and
-    shadows may be.
-    """
+    """Trust [H, W] in the scene shown: full away from the person, a little close by, where hair and shadows may be."""
     near, far = (np.clip(1.0 - 4.0 * _hidden(matte, share), 0.0, 1.0) for share in (_GROWN_TO_PLATE, _GROWN_TO_FILL))
     return np.asarray(np.maximum(far, _CLOSE_BY * near), np.float32)
 

@@ -77,12 +77,11 @@ def _keyframe(name: str, index: int, entry: Any) -> Keyframe:  # noqa: ANN401 - 
         )
     at, frame, frames = entry["at"], entry["frame"], entry.get("frames", 12)
     good = (
-        isinstance(at, int | float)
-        and np.isfinite(at)
-        and at >= 0
-        and isinstance(frame, int)
+        type(at) in (int, float)  # not bool, which is an int
+        and 0 <= at < float("inf")
+        and type(frame) is int
         and frame >= 0
-        and isinstance(frames, int)
+        and type(frames) is int
         and frames >= 1
         and isinstance(entry["footage"], str)
     )

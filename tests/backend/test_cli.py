@@ -1,0 +1,257 @@
+"""The command line as programs and people meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vmg_backend import sample
+from vmg_backend.cli import main
+from vmg_backend.library import FootageLibrary
+from vmg_backend.search.path import Path as FoundPath
+
+
+def vmg(*words: object, cache: Path | None = None) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    environment = os.environ | ({"VMG_CACHE": str(cache)} if cache else {})
+    return subprocess.Popen(
+        [sys.executable, "-m", "vmg_backend", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def said(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=900)
+    return process.returncode, out, err
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = "numpy scipy cv2 av librosa mediapipe torch"
+    code = (
+        "import sys\n"
+        "from vmg_backend.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in '{heavy}'.split() if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "Find the path" in out
+    assert out.rstrip().endswith("[]")
+
+
+@pytest.mark.parametrize(
+    ("words", "said_why"),
+    [
+        (["analyze", "no such file.mp4"], "no such file"),
+        (["analyze", "."], ""),
+        (["beats", "no such music.ogg"], "no such music"),
+        (["cut", "x.mp4", "--out", "y.mp4", "--engine", "magic"], "fade, flow"),
+        (["cut", "x.mp4", "--out", "y.mp4", "--fps", "fast"], "fast"),
+        (["cut", "x.mp4", "--out", "y.mp4", "--range", "9-x"], "FIRST-LAST"),
+        (["search", "--out", "p.json", "--seconds", "3"], "vmg analyze"),
+        (["render", "p.json", "--out", "y.mp4"], "vmg search"),
+        (["evaluate", "beats", "y.mp4", "--beats", "b.txt"], ""),
+    ],
+)
+def test_user_errors_exit_2_with_one_json_object(
+    words: list[str], said_why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VMG_CACHE", str(tmp_path / "cache"))
+    assert main([*words, "--json"]) == 2
+    shown = capsys.readouterr()
+    error = json.loads(shown.out)["error"]
+    assert set(error) == {"title", "message", "remedy"}
+    assert all(error.values())
+    assert said_why in error["message"] + error["remedy"]
+    assert "Traceback" not in shown.err
+    assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_our_faults_exit_1_and_name_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setenv("VMG_CACHE", str(tmp_path))
+    monkeypatch.setattr("vmg_backend.verbs.doctor", broken)
+    assert main(["doctor", "--json"]) == 1
+    log = tmp_path / "logs" / "vmg.log"
+    assert str(log) in json.loads(capsys.readouterr().out)["error"]["remedy"]
+    assert "ZeroDivisionError" in log.read_text()
+
+
+def test_wrong_words_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["nonsense"], ["cut"], ["cut", "x.mp4", "--out", "y.mp4", "--seconds", "-3"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        assert stopped.value.code == 2
+    capsys.readouterr()
+
+
+@pytest.mark.long
+def test_from_footage_to_film(dancer: Path, tmp_path: Path) -> None:
+    """The whole way in separate verbs, on paths with spaces and accents."""
+    library, path = tmp_path / "my library", tmp_path / "päth.json"
+    code, out, err = said(vmg("graph", dancer, "--library", library, "--json"))
+    assert code == 0, err
+    graph = json.loads(out)
+    assert graph["frames"] == 120
+    assert graph["edges"] >= graph["connectors"]
+    assert {"frames_without_person", "kept", "threshold", "cpu_seconds", "peak_memory_mb"} <= graph.keys()
+
+    words = ["--music", sample.MUSIC, "--beats", sample.BEATS, "--seconds", "6.5", "--library", library]
+    code, out, err = said(vmg("search", "--out", path, *words, "--json"))  # the library's footage
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["frames"] == 156
+    assert found["transitions"]
+    assert found["bound"] <= found["cost"] + 1e-9
+
+    film = tmp_path / "film é.mp4"
+    code, _, err = said(vmg("render", path, "--out", film, "--library", library))
+    assert code == 2
+    assert "vmg generate" in err
+    code, _, err = said(vmg("generate", path, "--engine", "fade", "--library", library))
+    assert code == 0, err
+    code, _, err = said(vmg("render", path, "--out", film, "--library", library))
+    assert code == 0, err
+    with av.open(str(film)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 156
+    assert {t.engine for t in FoundPath.load(path).transitions} == {"fade"}
+    check_path(FoundPath.load(path), hold=14)
+
+
+def check_path(path: FoundPath, hold: int) -> None:
+    """No backward step, holds kept, the output covered once, no frame again within the window, lengths right."""
+    shown: list[tuple[str, int] | None] = [None] * path.frames
+    for segment in path.segments:
+        assert segment.last >= segment.first
+        for k in range(segment.frames):
+            assert shown[segment.at + k] is None
+            shown[segment.at + k] = (segment.footage, segment.first + k)
+    for transition in path.transitions:
+        half = transition.half
+        i, j_next = transition.match
+        assert shown[transition.at - 1] == (transition.from_.footage, transition.from_.frame)
+        assert shown[transition.at + transition.frames] == (transition.to.footage, transition.to.frame)
+        for k in range(half):
+            shown[transition.at + k] = (transition.from_.footage, i - half + 1 + k)
+            shown[transition.at + half + k] = (transition.to.footage, j_next + k)
+    assert None not in shown
+    cuts = [transition.at + transition.half for transition in path.transitions]
+    bounds = [0, *cuts, path.frames]
+    if cuts:
+        assert min(np.diff(bounds)) >= hold
+    for t in range(1, path.frames):
+        if t not in cuts:
+            before, now = shown[t - 1], shown[t]
+            assert before is not None
+            assert now == (before[0], before[1] + 1)
+    window = round(path.reuse_window * path.fps)
+    last: dict[tuple[str, int] | None, int] = {}
+    for t, node in enumerate(shown):
+        assert t - last.get(node, -window - 1) > window
+        last[node] = t
+
+
+@pytest.mark.long
+def test_cancelled_within_a_second_with_exit_130(dancer: Path, tmp_path: Path) -> None:
+    process = vmg("analyze", dancer, "--library", tmp_path / "lib", cache=tmp_path)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "Poses" in line:
+            break
+    time.sleep(2.0)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert time.monotonic() - begun < 2.0  # a second, and a loaded machine's time to end processes
+    assert FootageLibrary(tmp_path / "lib").check() == []
+
+
+@pytest.mark.long
+def test_killed_at_any_moment_nothing_is_lost(dancer: Path, tmp_path: Path) -> None:
+    """Killed at 20 random moments: the library stays sound, and the next run gives what an undisturbed one gives."""
+
+    def words(name: str) -> list[object]:
+        return [
+            *("cut", dancer, "--music", sample.MUSIC, "--beats", sample.BEATS, "--seconds", "6.5", "--engine", "flow"),
+            *("--library", tmp_path / name, "--out", tmp_path / f"{name}.mp4", "--json"),
+        ]
+
+    begun = time.monotonic()
+    code, undisturbed, err = said(vmg(*words("quiet"), cache=tmp_path))
+    assert code == 0, err
+    whole = time.monotonic() - begun
+    rng = random.Random(0)
+    finished = 0
+    for _ in range(20):
+        process = vmg(*words("killed"), cache=tmp_path)
+        try:
+            process.communicate(timeout=rng.uniform(0.0, 1.0) * whole)
+            finished += 1
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        assert FootageLibrary(tmp_path / "killed").check() == []
+        if (tmp_path / "killed.mp4").exists():
+            with av.open(str(tmp_path / "killed.mp4")) as container:
+                assert container.streams.video[0].frames == 156
+    assert finished < 20
+    code, disturbed, err = said(vmg(*words("killed"), cache=tmp_path))
+    assert code == 0, err
+    first, second = json.loads(undisturbed), json.loads(disturbed)
+    for result in (first, second):
+        for transition in result["transitions"]:
+            del transition["frames_dir"]  # lies in each run's own library
+        del result["out"], result["path"]
+    assert first == second
+    frames = [list(_pictures(tmp_path / f"{name}.mp4")) for name in ("quiet", "killed")]
+    assert all(np.array_equal(a, b) for a, b in zip(*frames, strict=True))
+
+
+def _pictures(film: Path) -> list[np.ndarray]:
+    with av.open(str(film)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocked = tmp_path / "a file"
+    blocked.write_text("not a folder")
+    assert main(["analyze", str(sample.PERFORMER), "--library", str(blocked / "lib"), "--json"]) == 2
+    assert "Choose a folder" in json.loads(capsys.readouterr().out)["error"]["remedy"]
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        kept = disk / "beats.json"
+        kept.write_text("old")
+        (disk / "filler").write_bytes(b"x" * 56 * 1024)
+        assert main(["beats", str(sample.MUSIC), "--out", str(kept), "--json"]) == 2
+        assert json.loads(capsys.readouterr().out)["error"]["title"] == "Disk full"
+        assert kept.read_text() == "old"
+        assert {file.name for file in disk.iterdir()} == {"beats.json", "filler"}
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

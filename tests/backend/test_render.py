@@ -1,0 +1,192 @@
+"""The final cut, decoded by another decoder: every frame is the one that the path says."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import soundfile
+
+from vmg_backend.errors import UserError
+from vmg_backend.footage import VideoWriter, open_footage
+from vmg_backend.graph.motion_graph import MotionGraph
+from vmg_backend.interpolation.fill import Material, fill_transitions
+from vmg_backend.interpolation.interpolator import Frames, Gap
+from vmg_backend.library import FootageLibrary
+from vmg_backend.pose.track import PoseTrack
+from vmg_backend.progress import SILENT, Progress
+from vmg_backend.render import render
+from vmg_backend.search.path import FootageEntry, Sound, frames_of, lay_out
+from vmg_backend.search.path import Path as FoundPath
+from vmg_backend.search.problem import Route
+
+
+def numbered_frame(number: int, size: tuple[int, int] = (96, 64)) -> np.ndarray:
+    """A picture that carries its number in eight large blocks, so that it survives compression."""
+    picture = np.full((size[1], size[0], 3), 128, dtype=np.uint8)
+    for bit in range(8):
+        x = bit * size[0] // 8
+        picture[:, x : x + size[0] // 8] = 220 if number >> bit & 1 else 30
+    return picture
+
+
+def number_of(picture: np.ndarray) -> int:
+    """The number that a picture carries."""
+    width = picture.shape[1] // 8
+    blocks = [picture[8:-8, bit * width + 3 : (bit + 1) * width - 3].mean() for bit in range(8)]
+    return sum(1 << bit for bit, level in enumerate(blocks) if level > 125)
+
+
+@pytest.fixture(scope="session")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 100 numbered frames."""
+    file = tmp_path_factory.mktemp("numbered") / "numbered.mp4"
+    with VideoWriter(file, (96, 64), Fraction(24)) as writer:
+        for number in range(100):
+            writer.write(numbered_frame(number))
+    return file
+
+
+class Numbers:
+    """An engine whose frames carry numbers from 200 on, and that remembers what it was given."""
+
+    name, version = "numbers", "1"
+
+    def __init__(self) -> None:
+        self.gaps: list[Gap] = []
+
+    def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
+        self.gaps.append(gap)
+        return np.stack([numbered_frame(200 + k) for k in range(gap.length)])
+
+
+def found_path(footage_file: Path, audio: Path) -> tuple[FoundPath, dict[str, Material]]:
+    """Frames 10 to 39, then on from 70: a cut at output frame 30 with a transition of 6."""
+    footage = open_footage(footage_file)
+    graph = MotionGraph(
+        footages=(footage.id,),
+        offsets=np.array([0, 100]),
+        runs=np.array([[0, 99]], dtype=np.int32),
+        source=np.array([39], dtype=np.int32),
+        target=np.array([70], dtype=np.int32),
+        cost=np.array([0.2], dtype=np.float32),
+        half=np.array([3], dtype=np.int8),
+        connector=np.array([False]),
+        threshold=0.3,
+        kept=1.0,
+        fps=Fraction(24),
+    )
+    route = Route(np.array([*range(10, 40), *range(70, 90)]), ((30, 0),), 0.0)
+    segments, transitions = lay_out(route, graph)
+    path = FoundPath(
+        fps=Fraction(24),
+        frames=50,
+        footages={footage.id: FootageEntry(footage.name, str(footage.path), "24/1", footage.size, ((0, 99),))},
+        segments=tuple(segments),
+        transitions=tuple(transitions),
+        audio=Sound(str(audio), 0.5, 50 / 24),
+        beats=(),
+        cost=0.0,
+        bound=0.0,
+        gap=0.0,
+        costs={},
+        beat_alignment=None,
+        reuse_window=0.0,
+        seed=0,
+    )
+    nowhere = np.full((100, 75, 2), np.nan, dtype=np.float32)
+    track = PoseTrack(
+        nowhere,
+        np.full((100, 75, 3), np.nan, dtype=np.float32),
+        np.zeros((100, 75), dtype=np.float32),
+        np.zeros(100, dtype=bool),
+        "mediapipe",
+    )
+    return path, {footage.id: Material(footage, track, None)}
+
+
+@pytest.fixture
+def tone(tmp_path: Path) -> Path:
+    file = tmp_path / "tone.wav"
+    soundfile.write(file, np.sin(np.arange(5 * 44100) * 0.05).astype(np.float32) * 0.3, 44100)
+    return file
+
+
+def decoded_numbers(film: Path) -> list[int]:
+    """The numbers in a film, read by OpenCV."""
+    capture = cv2.VideoCapture(str(film))
+    numbers = []
+    while True:
+        good, picture = capture.read()
+        if not good:
+            return numbers
+        numbers.append(number_of(picture))
+
+
+EXPECTED = [*range(10, 37), *range(200, 206), *range(73, 90)]
+
+
+def test_every_frame_is_the_one_that_the_path_says(numbered: Path, tone: Path, tmp_path: Path) -> None:
+    path, materials = found_path(numbered, tone)
+    engine = Numbers()
+    library = FootageLibrary(tmp_path / "lib é")
+    path = fill_transitions(path, materials, engine, library)
+    footages = {key: material.footage for key, material in materials.items()}
+    out = tmp_path / "film ü.mp4"
+    render(path, footages, out)
+    assert decoded_numbers(out) == EXPECTED
+    gap = engine.gaps[0]
+    assert (number_of(gap.start), number_of(gap.end)) == (36, 73)
+    assert [number_of(frame) for frame in gap.outgoing.frames] == [37, 38, 39, 40, 41, 42]
+    assert [number_of(frame) for frame in gap.incoming.frames] == [67, 68, 69, 70, 71, 72]
+
+    with av.open(str(out)) as container:
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+        assert container.streams.audio[0].duration * container.streams.audio[0].time_base == pytest.approx(50 / 24)
+        assert samples >= 50 / 24 * 44100 - 1
+    assert not list(tmp_path.glob(".vmg-*"))
+
+    # What is in the library is not made again, and a path that was saved renders the same.
+    again = fill_transitions(path, materials, engine, library)
+    assert len(engine.gaps) == 1
+    again.save(tmp_path / "p.json")
+    assert FoundPath.load(tmp_path / "p.json") == again
+
+
+def test_an_unfilled_path_says_how_to_fill_it(numbered: Path, tone: Path, tmp_path: Path) -> None:
+    path, materials = found_path(numbered, tone)
+    footages = {key: material.footage for key, material in materials.items()}
+    with pytest.raises(UserError, match="vmg generate"):
+        render(path, footages, tmp_path / "film.mp4")
+    assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_frames_that_are_gone_are_named(numbered: Path, tone: Path, tmp_path: Path) -> None:
+    path, materials = found_path(numbered, tone)
+    path = fill_transitions(path, materials, Numbers(), FootageLibrary(tmp_path / "lib"))
+    (Path(str(path.transitions[0].frames_dir)) / "0003.png").unlink()
+    with pytest.raises(UserError, match="missing"):
+        render(path, {key: m.footage for key, m in materials.items()}, tmp_path / "film.mp4")
+
+
+def test_a_path_tiles_the_output(numbered: Path, tone: Path) -> None:
+    path, _ = found_path(numbered, tone)
+    pieces = sorted([(s.at, s.frames) for s in path.segments] + [(t.at, t.frames) for t in path.transitions])
+    assert pieces[0][0] == 0
+    assert all(at + count == following for (at, count), (following, _) in itertools.pairwise(pieces))
+    assert sum(pieces[-1]) == path.frames
+    transition = path.transitions[0]
+    assert (transition.from_.frame, transition.to.frame, transition.match) == (36, 73, (39, 70))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fps", "frames"),
+    [(30.0, Fraction(30), 900), (30.0, Fraction(30000, 1001), 899), (0.5, Fraction(25), 13), (0.1, Fraction(24), 2)],
+)
+def test_lengths_are_rounded_half_up(seconds: float, fps: Fraction, frames: int) -> None:
+    assert frames_of(seconds, fps) == frames
