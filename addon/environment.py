@@ -36,6 +36,7 @@ CONSTRAINTS = Path(__file__).with_name("backend_constraints.txt")
 
 MARKER = "vmg-environment.json"
 _OWNER = "video_motion_graphs"
+_ASIDE = ".vmg-*"  # what `files.writing` writes before it renames
 
 
 class State(Enum):
@@ -144,7 +145,7 @@ class Environment:
         """
         marker = self._read_marker()
         if marker is None:
-            if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            if self.root.exists() and not self._holds_nothing():
                 return Status(State.FOREIGN, f"{self.root} holds something that Video Motion Graphs did not make.")
             return Status(State.ABSENT)
         if not marker.get("complete"):
@@ -235,12 +236,16 @@ class Environment:
         # The marker goes last, so that what an interrupted removal leaves is still known as ours.
         self._write_marker(complete=False)
         self._delete_folder()
-        for file in (self._log, self._lock):
+        for file in (self._log, self._lock, *self.root.glob(_ASIDE)):
             with contextlib.suppress(FileNotFoundError):
                 file.unlink()
         (self.root / MARKER).unlink()
         with contextlib.suppress(OSError):  # the person keeps something of their own there
             self.root.rmdir()
+
+    def _holds_nothing(self) -> bool:
+        """Whether the folder is as good as empty; a marker that is just being written, or never was, is nothing."""
+        return self.root.is_dir() and set(self.root.iterdir()) <= set(self.root.glob(_ASIDE))
 
     def _read_marker(self) -> dict[str, Any] | None:
         try:

@@ -23,7 +23,7 @@ from .progress import Progress
 OK, OURS, USER, CANCELLED = 0, 1, 2, 130
 
 CUT_PRICE = 0.1
-"""What any cut costs; a motion beat exactly on a beat of the music earns 0.65."""
+"""What any cut costs; a clear motion beat exactly on a beat of the music earns 0.45."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     graph = argparse.ArgumentParser(add_help=False)
     graph.add_argument(
-        "--threshold-scale", type=_positive, default=1.8, metavar="X", help="more edges or fewer; default 1.8"
+        "--threshold-scale", type=_positive, default=2.5, metavar="X", help="more edges or fewer; default 2.5"
     )
     wish = argparse.ArgumentParser(add_help=False)
     wish.add_argument("--music", type=Path, metavar="FILE", help="the music under the film")
@@ -164,6 +164,10 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("beats", "Find the beats, bars and onsets of a piece of music.")
     one.add_argument("music", type=Path, metavar="MUSIC")
     one.add_argument("--out", type=Path, metavar="FILE", help="write them as JSON, to be edited and given to --beats")
+    one.add_argument("--half", action="store_true", help="every second beat")
+    one.add_argument("--double", action="store_true", help="twice as many")
+    one.add_argument("--flip", action="store_true", help="half a beat later: for beats found off the beat")
+    one.add_argument("--offset", type=float, default=0.0, metavar="S", help="all of them later by S seconds")
 
     one = verb("graph", "Build the motion graph of footage, or of the whole library.", library, footage, graph)
     one.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE")

@@ -26,7 +26,7 @@ from .graph.motion_graph import MotionGraph
 from .pose.track import PoseEstimator, PoseTrack
 from .progress import SILENT, Progress
 
-FEATURES_VERSION = "1"
+FEATURES_VERSION = "2"
 """Changes whenever features or edges are computed differently: older graphs are then not used any more."""
 
 PLATE_VERSION = "1"
@@ -156,7 +156,8 @@ class FootageLibrary:
         uint8 [H, W, 3] or None
             None where the camera or the background moves.
         """
-        file = self.root / "footage" / footage.id / f"plate-{PLATE_VERSION}.npz"
+        key = settings_hash({"version": PLATE_VERSION, "ranges": footage.ranges.tolist()})
+        file = self.root / "footage" / footage.id / f"plate-{key}.npz"
         if not file.exists():
             with FrameReader(footage) as reader:
                 plate = plate_of(footage, reader, progress)
@@ -176,7 +177,7 @@ class FootageLibrary:
             if file.name.startswith(".vmg-"):
                 if time.time() - file.stat().st_mtime > _STALE_SECONDS:
                     shutil.rmtree(file) if file.is_dir() else file.unlink()
-            elif file.suffix == ".npz" and not _whole(file):
+            elif (file.suffix == ".npz" and not _whole(file)) or (file.suffix == ".png" and not file.stat().st_size):
                 broken.append(file)
         return broken
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import jobs, sample
-from .audio.beats import detect_beats, load_beats, save_beats
+from .audio.beats import detect_beats, double, flip, halve, load_beats, offset, save_beats
 from .errors import UserError
 from .evaluation import film
 from .files import cache_root
@@ -54,6 +54,9 @@ def analyze(words: Words, progress: Progress) -> dict[str, Any]:
 def beats(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg beats``."""
     beats = detect_beats(words.music, progress=progress)
+    for wanted, edit in ((words.half, halve), (words.double, double), (words.flip, flip)):
+        beats = edit(beats) if wanted else beats
+    beats = offset(beats, words.offset) if words.offset else beats
     if words.out:
         save_beats(words.out, beats)
     pulse = [beat for beat in beats if beat.kind in ("beat", "bar")]
@@ -133,9 +136,11 @@ def cut(words: Words, progress: Progress) -> dict[str, Any]:
 
 def demo(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg demo``: the main job on the project's own sample."""
-    out: Path = words.out or cache_root() / "demo" / "vmg_demo.mp4"
+    folder = cache_root() / "demo"  # with a library of its own: the person's is for their footage
+    out: Path = words.out or folder / "vmg_demo.mp4"
+    library = FootageLibrary(words.library or folder / "library")
     wish = Wish(music=sample.MUSIC, beats=sample.BEATS)
-    path = jobs.cut([Source(sample.PERFORMER)], wish, words.engine, out, _library(words), GraphSettings(), progress)
+    path = jobs.cut([Source(sample.PERFORMER)], wish, words.engine, out, library, GraphSettings(), progress)
     return {**path.as_dict(), "out": str(out), "summary": f"{_told(path)}\nThe finished film: {out}"}
 
 

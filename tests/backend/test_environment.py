@@ -432,6 +432,12 @@ def test_a_foreign_folder_is_neither_used_nor_removed(tmp_path, recipe):
     assert [file.name for file in root.iterdir()] == ["holiday.jpg"]
 
 
+def test_what_an_interrupted_first_write_leaves_is_not_foreign(tmp_path):
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / ".vmg-k3x.json").write_text("", encoding="utf-8")
+    assert Environment(tmp_path / "env").status().state is State.ABSENT
+
+
 def test_somebody_elses_marker_is_foreign(tmp_path):
     (tmp_path / environment.MARKER).write_text('{"owner": "other"}', encoding="utf-8")
     assert Environment(tmp_path).status().state is State.FOREIGN

@@ -61,7 +61,7 @@ def evaluate_beats(film: Film, beats: Sequence[Beat]) -> dict[str, Any]:
     fps = film.footage.fps
     start = film.path.audio.start if film.path.audio else 0.0
     seconds = film.footage.frames / float(fps)
-    music = np.array([beat.time - start for beat in beats if beat.pulse])
+    music = np.array([beat.time - start for beat in beats if beat.kind != "onset"])
     music = music[(music >= 0) & (music < seconds)]
     if not len(music):
         raise UserError("No beat lies under the film.", "Give the beats of the music that it was made for.")
@@ -121,9 +121,9 @@ def evaluate_transitions(film: Film, progress: Progress = SILENT) -> dict[str, A
                 "id": transition.id,
                 "at": transition.at,
                 "frames": transition.frames,
-                "speed_ratio": float(np.nanmedian(speed[first : end + 1]) / np.nanmedian(around)),
+                "speed_ratio": _finite(float(np.nanmedian(speed[first : end + 1]) / np.nanmedian(around))),
                 "change_ratio": float(changes[first : end + 1].max() / percentile),
-                "pose_error": pose_error(film.track, transition, tracks),
+                "pose_error": _finite(pose_error(film.track, transition, tracks)),
             }
         )
 
@@ -132,9 +132,9 @@ def evaluate_transitions(film: Film, progress: Progress = SILENT) -> dict[str, A
 
     engines = "+".join(sorted({str(transition.engine) for transition in film.path.transitions}))
     return {
-        "speed_ratio": {engines: float(np.median(column("speed_ratio")))},
+        "speed_ratio": {engines: _finite(float(np.nanmedian(column("speed_ratio"))))},
         "change_ratio": {engines: float(column("change_ratio").max())},
-        "pose_error": {engines: float(np.nanmean(column("pose_error")))},
+        "pose_error": {engines: _finite(float(np.nanmean(column("pose_error"))))},
         "change_percentile_99": percentile,
         "n": {"transitions": len(entries)},
         "interval_95": {
@@ -143,6 +143,11 @@ def evaluate_transitions(film: Film, progress: Progress = SILENT) -> dict[str, A
         },
         "transitions": entries,
     }
+
+
+def _finite(value: float) -> float | None:
+    """None, which JSON has, for a value that could not be measured."""
+    return value if np.isfinite(value) else None
 
 
 def frame_changes(footage: Footage, progress: Progress = SILENT) -> NDArray[np.float64]:

@@ -40,8 +40,8 @@ class GraphSettings:
     """
 
     band_seconds: float = 0.5
-    threshold_scale: float = 1.8
-    edges_per_second: float = 48.0
+    threshold_scale: float = 2.5
+    edges_per_second: float = 36.0
     edges_per_frame: int = 8
     longest_transition: int = 12
     keep: float = 0.95
@@ -74,9 +74,9 @@ def build_graph(
     settings = settings or GraphSettings()
     costs = MatchCost(features)
     band = max(1, round(settings.band_seconds * float(features.fps)))
-    i, j, nearest = _minima(costs, band, settings.threshold_scale, progress.part(0.0, 0.8, "Matching frames"))
+    i, j, nearest = _minima(costs, band, settings, progress.part(0.0, 0.8, "Matching frames"))
     reached = np.isfinite(nearest)
-    threshold = settings.threshold_scale * float(nearest[reached].mean()) if reached.any() else 0.0
+    threshold = _threshold(nearest[reached], settings)
     cost = costs.exact(i, j)
     below = cost <= threshold
     i, j, cost = i[below], j[below], cost[below]
@@ -125,7 +125,14 @@ def transition_half(
     return np.clip(np.minimum(wanted, room), 1, longest // 2).astype(np.int8)
 
 
-def _minima(costs: MatchCost, band: int, scale: float, progress: Progress) -> tuple[Nodes, Nodes, NDArray[np.float64]]:
+def _threshold(nearest: NDArray[np.float64], settings: GraphSettings) -> float:
+    """The paper's threshold: the average nearest-neighbour cost, scaled; 0 where nothing can be matched."""
+    return settings.threshold_scale * float(nearest.mean()) if len(nearest) else 0.0
+
+
+def _minima(
+    costs: MatchCost, band: int, settings: GraphSettings, progress: Progress
+) -> tuple[Nodes, Nodes, NDArray[np.float64]]:
     """Matches i < j [n] that are the least among their eight neighbours, and each node's nearest cost [N]."""
     nodes = costs.nodes
     nearest = np.full(nodes, np.inf)
@@ -145,7 +152,7 @@ def _minima(costs: MatchCost, band: int, scale: float, progress: Progress) -> tu
         np.minimum(nearest[column:j1], outside.min(axis=0, initial=np.inf), out=nearest[column:j1])
 
         # The mean over nodes whose nearest match is not yet known can only fall: an upper bound of the threshold.
-        bound = scale * nearest[costs.matchable].mean() + ROUNDING if costs.matchable.any() else 0.0
+        bound = _threshold(nearest[costs.matchable], settings) + ROUNDING
         candidates = outside <= bound
         for a, b in _NEIGHBOURS:
             candidates &= own <= _shifted(block, a, b) + ROUNDING
@@ -158,7 +165,7 @@ def _minima(costs: MatchCost, band: int, scale: float, progress: Progress) -> tu
         empty = np.zeros(0, dtype=np.int64)
         return empty, empty, nearest
     i, j, cost = np.concatenate(found_i), np.concatenate(found_j), np.concatenate(found_cost)
-    near = cost <= scale * nearest[reached].mean() + 2 * ROUNDING
+    near = cost <= _threshold(nearest[reached], settings) + ROUNDING
     i, j = i[near], j[near]
     least = _is_least(costs, i, j)
     return i[least], j[least], nearest

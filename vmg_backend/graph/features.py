@@ -40,7 +40,7 @@ with the estimator's depth it is 6 of 10."""
 DEPTH = 0.5
 """Weight of the depth of joints: estimators measure it several times worse than what lies in the picture's plane."""
 
-ROOT_DEPTH = 0.25
+ROOT_DEPTH = 0.4
 """Weight of the depth of the person: at 4 m a step towards the camera moves the picture's joints by a quarter of it."""
 
 
@@ -59,6 +59,8 @@ class MotionFeatures:
         Central difference of `world`, m/s. 0 where unusable.
     confidence : float64 [N, J]
         Weight of each joint, 0 where unusable.
+    trust : float64 [N]
+        How sure the estimator is of `rhythm`: mean confidence, smoothed alike.
     rhythm : float64 [N, K, 2]
         `RHYTHM_JOINTS` in the picture, smoothed by `RHYTHM_SIGMA` within each run, px. 0 where unusable.
     runs : int32 [R, 2]
@@ -74,6 +76,7 @@ class MotionFeatures:
     velocity: NDArray[np.float64]
     confidence: NDArray[np.float64]
     rhythm: NDArray[np.float64]
+    trust: NDArray[np.float64]
     runs: NDArray[np.int32]
     offsets: NDArray[np.int64]
     fps: Fraction
@@ -103,14 +106,15 @@ def motion_features(footages: list[Footage], tracks: list[PoseTrack]) -> MotionF
     """
     parts = [_of_one(footage, track) for footage, track in zip(footages, tracks, strict=True)]
     offsets = np.concatenate([[0], np.cumsum([len(part[0]) for part in parts])])
-    runs = [part[5] + offset for part, offset in zip(parts, offsets, strict=False)]
-    local, world, velocity, confidence, rhythm = (np.concatenate([part[k] for part in parts]) for k in range(5))
+    runs = [part[6] + offset for part, offset in zip(parts, offsets, strict=False)]
+    local, world, velocity, confidence, rhythm, trust = (np.concatenate([part[k] for part in parts]) for k in range(6))
     return MotionFeatures(
         local=local,
         world=world,
         velocity=velocity,
         confidence=confidence,
         rhythm=rhythm,
+        trust=trust,
         runs=np.concatenate(runs).astype(np.int32),
         offsets=offsets.astype(np.int64),
         fps=footages[0].fps,
@@ -147,14 +151,17 @@ def _of_one(footage: Footage, track: PoseTrack) -> tuple[NDArray[Any], ...]:
     root[:, 2] *= ROOT_DEPTH
     world = local + root[:, None]
     velocity = np.zeros_like(world)
-    rhythm = track.image[:, [skeleton.joints.index(name) for name in RHYTHM_JOINTS]].astype(np.float64)
+    moving = [skeleton.joints.index(name) for name in RHYTHM_JOINTS]
+    rhythm = track.image[:, moving].astype(np.float64)
+    trust = track.confidence[:, moving].mean(axis=1).astype(np.float64)
     for first, last in runs:
-        rhythm[first : last + 1] = gaussian_filter1d(
-            rhythm[first : last + 1], RHYTHM_SIGMA * float(footage.fps), axis=0, mode="nearest"
-        )
+        for values in (rhythm, trust):
+            values[first : last + 1] = gaussian_filter1d(
+                values[first : last + 1], RHYTHM_SIGMA * float(footage.fps), axis=0, mode="nearest"
+            )
         if last > first:
             velocity[first : last + 1] = np.gradient(world[first : last + 1], float(1 / footage.fps), axis=0)
     confidence = CONFIDENCE_FLOOR + (1.0 - CONFIDENCE_FLOOR) * track.confidence.astype(np.float64)[:, joints]
-    for values in (local, world, velocity, confidence, rhythm):
+    for values in (local, world, velocity, confidence, rhythm, trust):
         values[~shown] = 0.0
-    return local, world, velocity, confidence, rhythm, runs
+    return local, world, velocity, confidence, rhythm, trust, runs

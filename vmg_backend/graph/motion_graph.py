@@ -33,7 +33,7 @@ class MotionGraph:
     half : int8 [E]
         Half the number of frames that a transition here replaces.
     connector : bool [E]
-        Dearer than the threshold, kept so that no part of the footage is out of reach.
+        Added so that no part of the footage is out of reach: mostly dearer than the threshold.
     threshold : float
         m.
     kept : float

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path as FilePath
 
 import cv2
@@ -38,6 +40,13 @@ class Material:
     track: PoseTrack
     plate: NDArray[np.uint8] | None
 
+    @cached_property
+    def key(self) -> str:
+        """A hash of what was estimated of the footage: joints and plate decide the pixels as the footage does."""
+        digest = hashlib.sha256(self.track.image.tobytes() + self.track.confidence.tobytes())
+        digest.update(b"" if self.plate is None else self.plate.tobytes())
+        return digest.hexdigest()[:16]
+
 
 def fill_transitions(
     path: Path,
@@ -69,7 +78,7 @@ def fill_transitions(
                 continue
             key = transition_hash(transition, materials, engine, path.seed)
             folder = library.transition_folder(key)
-            if not folder.exists():
+            if len(list(folder.glob("*.png"))) != transition.frames:  # absent, or someone took frames away
                 gap = gap_of(transition, materials, readers, path.seed)
                 _write(folder, engine.fill(gap, part))
             filled.append(replace(transition, engine=engine.name, hash=key, frames_dir=str(folder)))
@@ -87,7 +96,7 @@ def transition_hash(transition: Transition, materials: Mapping[str, Material], e
             "to": [transition.to.footage, transition.to.frame],
             "match": transition.match,
             "frames": transition.frames,
-            "plates": [materials[side.footage].plate is not None for side in (transition.from_, transition.to)],
+            "materials": [materials[side.footage].key for side in (transition.from_, transition.to)],
         }
     )
 

@@ -54,7 +54,7 @@ class BeatCondition:
     cuts: NDArray[np.float32]
     closeness: NDArray[np.float64]
     weight: float = 1.0
-    off_beat: float = 0.45
+    off_beat: float = 0.55
     name: str = "beats"
 
     def node_cost(self, frame: int) -> NDArray[np.float64] | None:

@@ -25,6 +25,9 @@ from .path import FootageEntry, Path, Sound, lay_out, output_joints
 from .problem import Problem, Route
 from .reuse import Certified, solve_without_reuse
 
+REUSE_PRICE = 0.1
+"""What a wide window may cost for each second of the film: one missed beat in ten seconds."""
+
 _REMEMBERED_VALUES = 20_000_000  # 160 MB
 
 
@@ -42,13 +45,13 @@ class SearchSettings:
         What a cut at the graph's threshold costs on top.
     beat_weight : float
     reuse_seconds : float or None
-        No source frame is shown again within this time; None for a quarter of the usable footage, or what
-        can be met.
+        No source frame is shown again within this time, or what can be met; None for what the footage allows: an
+        eighth (or 4 s) to a quarter of its usable length.
     """
 
     hold_seconds: float = 0.5
     cut_price: float = 0.1
-    match_weight: float = 0.4
+    match_weight: float = 0.25
     beat_weight: float = 1.0
     reuse_seconds: float | None = None
 
@@ -110,7 +113,7 @@ def find_path(
     if seed:
         conditions.append(VarietyCondition.of_seed(graph.nodes, seed, round(fps)))
 
-    price = settings.cut_price + settings.match_weight * graph.cost.astype(np.float64) / max(graph.threshold, 1e-9)
+    price = settings.cut_price + settings.match_weight * _haste(graph, longest // 2)
     nothing = np.zeros(graph.nodes)
     problem = Problem(
         runs=graph.runs,
@@ -148,6 +151,12 @@ def find_path(
     )
 
 
+def _haste(graph: MotionGraph, longest_half: int) -> NDArray[np.float64]:
+    """Each match's cost [E] as a share of the threshold, more where the transition is shorter than it asks for."""
+    share = graph.cost.astype(np.float64) / max(graph.threshold, 1e-9)
+    return np.asarray(share * np.maximum(1.0, np.minimum(share, 1.0) * longest_half / graph.half))
+
+
 def _remembered(cost: Callable[[int], NDArray[np.float64]], frames: int) -> Callable[[int], NDArray[np.float64]]:
     """The same, computed once for each output frame where that fits into memory: a search asks hundreds of times."""
     fits = len(cost(0)) * frames <= _REMEMBERED_VALUES
@@ -159,17 +168,31 @@ def _sum(values: Iterable[NDArray[np.float64] | None], nothing: NDArray[np.float
 
 
 def _widest(problem: Problem, settings: SearchSettings, graph: MotionGraph, progress: Progress) -> Certified:
-    """The path with the widest window of no re-use that can be met, from the wished one down."""
+    """The path with the widest window of no re-use that is worth its price, from the wished one down.
+
+    A wished window is only narrowed where no path keeps it. Without a wish it starts at a quarter of the usable
+    footage, and is narrowed, down to an eighth or 4 s, while it costs more than `REUSE_PRICE` over the bound.
+    """
     fps = float(graph.fps)
     lengths = graph.runs[:, 1] - graph.runs[:, 0] + 1
-    wished = settings.reuse_seconds
-    window = min(round(wished * fps) if wished is not None else int(lengths.sum()) // 4, problem.frames)
-    steps = [window, *(round(window * share) for share in (0.7, 0.5, 0.35, 0.25, 0.12)), 0]
-    for number, attempt in enumerate(steps):
-        part = progress.part(number / len(steps), (number + 1) / len(steps))
-        certified = solve_without_reuse(problem, attempt, progress=part)
-        if certified is not None:
-            return certified
+    usable = int(lengths.sum())
+    if settings.reuse_seconds is None:
+        wanted, wide_enough = usable // 4, max(usable // 8, min(usable // 4, round(4 * fps)))
+    else:
+        wanted = wide_enough = round(settings.reuse_seconds * fps)
+    windows = [min(round(wanted * share), problem.frames) for share in (1.0, 0.7, 0.5, 0.35, 0.25, 0.12, 0.0)]
+    found: Certified | None = None
+    for number, window in enumerate(windows):
+        if found is not None and window < wide_enough:
+            break
+        part = progress.part(number / len(windows), (number + 1) / len(windows))
+        certified = solve_without_reuse(problem, window, progress=part)
+        if certified is not None and (found is None or certified.route.cost < found.route.cost):
+            found = certified
+        if found is not None and found.route.cost - found.bound <= REUSE_PRICE * problem.frames / fps:
+            break
+    if found is not None:
+        return found
     if problem.pins:
         raise UserError(
             "The keyframes leave no path of this length through the footage.",

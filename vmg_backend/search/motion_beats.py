@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 from scipy.signal import argrelextrema
 
 from ..evaluation.beat_alignment import joint_speed, motion_beat_order, motion_beats
@@ -11,27 +12,50 @@ from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
 from ..interpolation.interpolator import crossing_weights
 
+DIPS = (0.1, 0.5)
+"""Share of the speed around it that a motion beat falls by to count half, and in full. Estimated again on finished
+films, of dips below 0.3 about half are found, of those above 0.5 nearly all."""
+
+SURE = 0.95
+"""Mean confidence of joints whose motion beats count in full."""
+
 _EDGES = 2000
 
 
 def node_motion_beats(features: MotionFeatures) -> NDArray[np.float64]:
-    """1 for each node [N] that is a motion beat of its run, else 0."""
+    """How clear a motion beat of its run each node [N] is.
+
+    0 for none, 0.5 for a shallow and 1 for a deep dip (`DIPS`) in the speed of joints that the estimator is sure of
+    (`SURE`).
+    """
     result = np.zeros(features.nodes)
     for first, last in features.runs:
-        joints = features.rhythm[first : last + 1]
-        result[first + motion_beats(joint_speed(joints, np.ones(len(joints), dtype=bool)), features.fps)] = 1.0
-    return result
+        speed = joint_speed(features.rhythm[first : last + 1], np.ones(last + 1 - first, dtype=bool))
+        beats = motion_beats(speed, features.fps)
+        result[first + beats] = _clearness(speed[None], motion_beat_order(features.fps))[0, beats]
+    return result * np.clip(features.trust / SURE, 0.0, 1.0) ** 2
+
+
+def _clearness(speed: NDArray[np.float64], order: int) -> NDArray[np.float64]:
+    """How far each speed [n, T] lies below the lower of the peaks within 2 `order` on either side, 0.5 to 1."""
+    size = 2 * order + 1
+    known = np.where(np.isfinite(speed), speed, 0.0)
+    before = maximum_filter1d(known, size, axis=1, origin=order, mode="nearest")
+    after = maximum_filter1d(known, size, axis=1, origin=-order, mode="nearest")
+    peak = np.minimum(before, after)
+    dip = 1.0 - known / np.where(peak > 0, peak, 1.0)
+    return np.asarray(np.clip((dip - DIPS[0]) / (DIPS[1] - DIPS[0]), 0.0, 1.0) / 2 + 0.5)
 
 
 def cut_motion_beats(graph: MotionGraph, features: MotionFeatures) -> NDArray[np.float32]:
-    """How each cut changes the motion beats around it: [E, 2 R], 1 where one appears, -1 where one is lost.
+    """How each cut changes the motion beats around it [E, 2 R]: positive where one appears, negative where one is lost.
 
     Column k speaks of the output frame k - R after the one that shows the edge's target. Through a transition the
     joints are the blend of both continuations.
     """
     order = motion_beat_order(features.fps)
     reach = int(graph.half.max(initial=1)) + order
-    wide = reach + order + 1  # the minima within reach need the speeds around them
+    wide = reach + 2 * order + 1  # the minima within reach need the speeds around them
     nodes = node_motion_beats(features)
     offsets = np.arange(-wide, wide)
     result = np.zeros((graph.edges, 2 * reach), dtype=np.float32)
@@ -48,7 +72,9 @@ def cut_motion_beats(graph: MotionGraph, features: MotionFeatures) -> NDArray[np
         speed[~known] = np.inf
         row, column = argrelextrema(speed, np.less, axis=1, order=order)
         there = np.zeros(weight.shape, dtype=np.float32)
-        there[row, column] = 1.0
+        there[row, column] = _clearness(speed, order)[row, column]
+        trust = (1.0 - weight) * features.trust[before] + weight * features.trust[after]
+        there *= np.clip(trust / SURE, 0.0, 1.0).astype(np.float32) ** 2
         there[~known] = 0.0
         stitched = np.where(offsets < 0, nodes[before] * inside_before, nodes[after] * inside_after)
         middle = slice(wide - reach, wide + reach)

@@ -75,7 +75,7 @@ class Transition:
     cost : float
         Cost of the match, m.
     connector : bool
-        Whether the match is dearer than the graph's threshold.
+        Whether the edge is one of the graph's connectors.
     frames_dir : str or None
         Folder of the generated frames, 0000.png and on.
     hash : str or None

@@ -20,8 +20,8 @@ from ..progress import SILENT, Progress
 from .exact import route_cost, solve
 from .problem import Ban, Problem, Route
 
-_FREE = 4
-"""Segments that are searched anew at a time."""
+_FREE = (4, 8, 6)
+"""Segments that are searched anew at a time, sweep by sweep."""
 
 ROUNDING = 1e-9
 """Sums in another order differ by less."""
@@ -116,9 +116,16 @@ def solve_without_reuse(
     root = solve(problem, progress.part(0.0, 0.1))
     if root is None:
         return None
-    best = _first_valid(problem, root, window, progress.part(0.1, 0.5))
-    if best is not None:
-        best = improve(problem, best, window, progress=progress.part(0.5, 0.8))
+    starts = (
+        _first_valid(problem, root, window, progress.part(0.1, 0.3)),
+        _dive(problem, root, window, progress.part(0.3, 0.5)),
+    )
+    improved = [
+        improve(problem, start, window, progress=progress.part(0.5 + 0.15 * number, 0.65 + 0.15 * number))
+        for number, start in enumerate(starts)
+        if start is not None
+    ]
+    best = min(improved, key=lambda route: route.cost, default=None)
     order = count()
     open_nodes: list[tuple[float, int, Problem, Route]] = [(root.cost, next(order), problem, root)]
     for step in range(branchings):
@@ -139,7 +146,7 @@ def solve_without_reuse(
     return Certified(best, bound, window)
 
 
-def improve(problem: Problem, route: Route, window: int, *, sweeps: int = 3, progress: Progress = SILENT) -> Route:
+def improve(problem: Problem, route: Route, window: int, progress: Progress = SILENT) -> Route:
     """Search a few neighbouring segments anew with the rest of a valid path kept, all along the path.
 
     Parameters
@@ -148,28 +155,24 @@ def improve(problem: Problem, route: Route, window: int, *, sweeps: int = 3, pro
     route : Route
         Keeps the window.
     window : int
-    sweeps : int
-        Times that the whole path is gone through, while it helps.
     progress : Progress
     """
-    for sweep in range(sweeps):
-        before, position = route.cost, 0
+    for sweep, free in enumerate(_FREE):
+        position = 0
         while position <= len(route.cuts):
-            progress.update((sweep + position / (len(route.cuts) + 1)) / sweeps)
-            route = _improved(problem, route, window, position)
-            position += _FREE // 2
-        if route.cost > before - ROUNDING:
-            break
+            progress.update((sweep + position / (len(route.cuts) + 1)) / len(_FREE))
+            route = _improved(problem, route, window, position, free)
+            position += free // 2
     return route
 
 
-def _improved(problem: Problem, route: Route, window: int, position: int) -> Route:
+def _improved(problem: Problem, route: Route, window: int, position: int, free: int) -> Route:
     """The route with the segments from `position` on searched anew, if that is cheaper and keeps the window.
 
     One segment on either side lends its frames, but for as many as a hold takes at its far end, which stay.
     """
     bounds = [0, *(t for t, _ in route.cuts), problem.frames]
-    first, last = max(position - 1, 0), min(position + _FREE, len(bounds) - 2)
+    first, last = max(position - 1, 0), min(position + free, len(bounds) - 2)
     start, end = bounds[first], bounds[last + 1]
     kept = dict.fromkeys(range(start, start + problem.hold)) if start > 0 else {}
     if end < problem.frames:
@@ -223,7 +226,6 @@ def _stretches(times: Sequence[int], route: Route) -> list[Conflict]:
 
 def _first_valid(problem: Problem, route: Route, window: int, progress: Progress) -> Route | None:
     """A valid path, segment by segment: what is shown first stays, and is barred for what comes after it."""
-    unbound = route
     for step in range(problem.frames):
         progress.update(step * problem.hold / problem.frames)
         found = conflicts(route.nodes, window, problem.pins)
@@ -241,9 +243,9 @@ def _first_valid(problem: Problem, route: Route, window: int, progress: Progress
         bans_left = _unpinned(problem, tuple(bans))
         following = solve(replace(problem, pins={**problem.pins, **shown}, bans=(*problem.bans, *bans_left)))
         if following is None:
-            break
+            return None
         route = following
-    return _dive(problem, unbound, window, progress)
+    return None
 
 
 def _branches(problem: Problem, conflict: Conflict, window: int) -> list[Problem]:
