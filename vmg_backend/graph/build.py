@@ -41,7 +41,7 @@ class GraphSettings:
 
     band_seconds: float = 0.5
     threshold_scale: float = 2.5
-    edges_per_second: float = 36.0
+    edges_per_second: float = 48.0
     edges_per_frame: int = 8
     longest_transition: int = 12
     keep: float = 0.95

@@ -16,6 +16,9 @@ DIPS = (0.1, 0.5)
 """Share of the speed around it that a motion beat falls by to count half, and in full. Estimated again on finished
 films, of dips below 0.3 about half are found, of those above 0.5 nearly all."""
 
+BLENDED = 0.6
+"""What a motion beat inside a transition counts: about so many are found again, of those in real frames 0.85."""
+
 SURE = 0.95
 """Mean confidence of joints whose motion beats count in full."""
 
@@ -75,6 +78,7 @@ def cut_motion_beats(graph: MotionGraph, features: MotionFeatures) -> NDArray[np
         there[row, column] = _clearness(speed, order)[row, column]
         trust = (1.0 - weight) * features.trust[before] + weight * features.trust[after]
         there *= np.clip(trust / SURE, 0.0, 1.0).astype(np.float32) ** 2
+        there[(weight > 0.0) & (weight < 1.0)] *= BLENDED
         there[~known] = 0.0
         stitched = np.where(offsets < 0, nodes[before] * inside_before, nodes[after] * inside_after)
         middle = slice(wide - reach, wide + reach)
