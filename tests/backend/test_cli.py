@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,20 +200,26 @@ def test_killed_at_any_moment_nothing_is_lost(dancer: Path, tmp_path: Path) -> N
     assert code == 0, err
     whole = time.monotonic() - begun
     rng = random.Random(0)
-    finished = 0
-    for _ in range(20):
+    killed, library = 0, tmp_path / "killed"
+    for _ in range(60):
+        for part in rng.sample(["graphs", "transitions", "footage"], k=rng.randrange(3)):
+            shutil.rmtree(library / part, ignore_errors=True)  # so that there is something to be killed at
+        begun = time.monotonic()
         process = vmg(*words("killed"), cache=tmp_path)
         try:
             process.communicate(timeout=rng.uniform(0.0, 1.0) * whole)
-            finished += 1
+            whole = 0.8 * (time.monotonic() - begun)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-        assert FootageLibrary(tmp_path / "killed").check() == []
+            killed += 1
+        assert FootageLibrary(library).check() == []
         if (tmp_path / "killed.mp4").exists():
             with av.open(str(tmp_path / "killed.mp4")) as container:
                 assert container.streams.video[0].frames == 156
-    assert finished < 20
+        if killed == 20:
+            break
+    assert killed == 20
     code, disturbed, err = said(vmg(*words("killed"), cache=tmp_path))
     assert code == 0, err
     first, second = json.loads(undisturbed), json.loads(disturbed)

@@ -61,6 +61,8 @@ def random_problem(rng: np.random.Generator) -> Problem:
     runs = [(a, b - 1) for a, b in itertools.pairwise(bounds)]
     if rng.random() < 0.3:  # a frame without a person at the start of each shot
         runs = [(min(a + 1, b), b) for a, b in runs]
+    if rng.random() < 0.3:  # or at the end
+        runs = [(a, max(a, b - 1)) for a, b in runs]
     usable = [v for a, b in runs for v in range(a, b + 1)]
     edges = {(int(rng.choice(usable)), int(rng.choice(usable))) for _ in range(rng.integers(0, 14))}
     ordered = sorted((x, u) for u, x in edges if x != u + 1)
@@ -73,6 +75,7 @@ def random_problem(rng: np.random.Generator) -> Problem:
         for first in (int(v) for v in rng.integers(nodes, size=rng.integers(0, 4)))
     )
     return Problem(
+        nodes=nodes,
         runs=np.array(runs),
         source=np.array([u for _, u in ordered], dtype=np.int64),
         target=np.array([x for x, _ in ordered], dtype=np.int64),

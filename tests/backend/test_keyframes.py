@@ -47,6 +47,7 @@ def problem_of(graph: MotionGraph, frames: int = 60) -> Problem:
     rng = np.random.default_rng(0)
     costs = rng.normal(size=(frames, graph.nodes))
     return Problem(
+        nodes=graph.nodes,
         runs=graph.runs,
         source=graph.source,
         target=graph.target,

@@ -116,6 +116,7 @@ def find_path(
     price = settings.cut_price + settings.match_weight * _haste(graph, longest // 2)
     nothing = np.zeros(graph.nodes)
     problem = Problem(
+        nodes=graph.nodes,
         runs=graph.runs,
         source=graph.source,
         target=graph.target,

@@ -23,6 +23,8 @@ class Problem:
 
     Attributes
     ----------
+    nodes : int
+        N, the number of nodes, of which only those in runs may be shown.
     runs : int [R, 2]
         First and last node (inclusive) of each stretch that may be shown.
     source, target : int [E]
@@ -39,6 +41,7 @@ class Problem:
     bans : tuple of Ban
     """
 
+    nodes: int
     runs: NDArray[np.integer[Any]]
     source: NDArray[np.integer[Any]]
     target: NDArray[np.integer[Any]]
@@ -48,11 +51,6 @@ class Problem:
     node_cost: Callable[[int], NDArray[np.float64]]
     pins: dict[int, int] = field(default_factory=dict)
     bans: tuple[Ban, ...] = ()
-
-    @property
-    def nodes(self) -> int:
-        """Number of nodes that the runs and edges speak of."""
-        return int(self.runs[:, 1].max()) + 1 if len(self.runs) else 0
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,7 @@ def _improved(problem: Problem, route: Route, window: int, position: int, free: 
     pins = {t: int(route.nodes[t]) for t in kept} | {t: node for t, node in problem.pins.items() if start <= t < end}
     outside = [t for t in range(problem.frames) if not start <= t < end or t in kept]
     local = Problem(
+        nodes=problem.nodes,
         runs=problem.runs,
         source=problem.source,
         target=problem.target,
