@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from . import __version__
 from .errors import Cancelled, UserError
@@ -22,13 +22,19 @@ from .progress import Progress
 
 OK, OURS, USER, CANCELLED = 0, 1, 2, 130
 
+_DAY = 86_400
+
 CUT_PRICE = 0.1
 """What any cut costs; a clear motion beat exactly on a beat of the music earns 0.45."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code."""
-    words = _parser().parse_args(argv)
+    asked_json = "--json" in (sys.argv[1:] if argv is None else argv)
+    try:
+        words = _parser().parse_args(argv)
+    except UserError as error:
+        return _refuse(error, asked_json)
     # The models' libraries announce themselves on stderr, over our progress bar.
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -42,10 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result: dict[str, Any] = verb(words, Progress(bar.show, cancelled))
     except UserError as error:
         bar.clear()
-        if words.json:
-            print(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
-        print(f"{error.title}: {error}", file=sys.stderr)
-        return USER
+        return _refuse(error, words.json)
     except (Cancelled, KeyboardInterrupt):
         bar.clear()
         print("Cancelled; what was finished is kept.", file=sys.stderr)
@@ -66,6 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     summary = result.pop("summary", "")
     print(json.dumps(result, ensure_ascii=False) if words.json else summary)
     return OK
+
+
+def _refuse(error: UserError, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
+    print(f"{error.title}: {error}", file=sys.stderr)
+    return USER
 
 
 class _Bar:
@@ -111,38 +121,38 @@ def _log(error: Exception) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    library = argparse.ArgumentParser(add_help=False)
+    library = _Parser(add_help=False)
     library.add_argument(
         "--library", type=Path, metavar="DIR", help="folder of the library (default: the user's cache)"
     )
 
-    footage = argparse.ArgumentParser(add_help=False)
+    footage = _Parser(add_help=False)
     footage.add_argument("--fps", help="rate of the motion, where the file's is wrong: 30, 29.97, 30000/1001")
     footage.add_argument(
         "--range", action="append", metavar="[NAME:]FIRST-LAST", help="usable frames (inclusive); may be repeated"
     )
-    graph = argparse.ArgumentParser(add_help=False)
+    graph = _Parser(add_help=False)
     graph.add_argument(
         "--threshold-scale", type=_positive, default=2.5, metavar="X", help="more edges or fewer; default 2.5"
     )
-    wish = argparse.ArgumentParser(add_help=False)
+    wish = _Parser(add_help=False)
     wish.add_argument("--music", type=Path, metavar="FILE", help="the music under the film")
     wish.add_argument("--music-start", type=_seconds, default=0.0, metavar="S", help="where in the music it begins")
     wish.add_argument("--beats", type=Path, metavar="FILE", help="beats of the music; wins over detection")
     wish.add_argument("--keyframes", type=Path, metavar="FILE", help="frames that must be shown at given times")
     wish.add_argument("--seconds", type=_positive, metavar="S", help="length; default: the rest of the music")
-    wish.add_argument("--seed", type=int, default=0, metavar="N", help="another number gives another take")
+    wish.add_argument("--seed", type=_seed, default=0, metavar="N", help="another number gives another take")
     wish.add_argument("--hold", type=_seconds, default=0.5, metavar="S", help="least time between cuts; default 0.5")
     wish.add_argument("--cut-price", type=_seconds, default=CUT_PRICE, metavar="X", help="dearer cuts are fewer")
     wish.add_argument(
         "--reuse", type=_seconds, metavar="S", help="no frame twice within S (default: as the footage allows)"
     )
-    engine = argparse.ArgumentParser(add_help=False)
+    engine = _Parser(add_help=False)
     engine.add_argument("--engine", default="flow", metavar="E", help="what fills the transitions: fade or flow")
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="vmg", description="Re-edits footage of one person along a motion graph, on the beat of the music."
     )
     parser.add_argument("--version", action="version", version=f"vmg {__version__}")
@@ -167,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--half", action="store_true", help="every second beat")
     one.add_argument("--double", action="store_true", help="twice as many")
     one.add_argument("--flip", action="store_true", help="half a beat later: for beats found off the beat")
-    one.add_argument("--offset", type=float, default=0.0, metavar="S", help="all of them later by S seconds")
+    one.add_argument("--offset", type=_shift, default=0.0, metavar="S", help="all of them later by S seconds")
 
     one = verb("graph", "Build the motion graph of footage, or of the whole library.", library, footage, graph)
     one.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE")
@@ -211,14 +221,41 @@ def _film(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not (0 < value < float("inf")):
-        raise argparse.ArgumentTypeError("must be more than 0")
+    value = _number(text)
+    if not 0 < value <= _DAY:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most {_DAY}")
     return value
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not (0 <= value < float("inf")):
-        raise argparse.ArgumentTypeError("must be 0 or more")
+    value = _number(text)
+    if not 0 <= value <= _DAY:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_DAY}")
     return value
+
+
+def _shift(text: str) -> float:
+    value = _number(text)
+    if not -_DAY <= value <= _DAY:
+        raise argparse.ArgumentTypeError(f"{text} is not between -{_DAY} and {_DAY}")
+    return value
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 on")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not a number") from error
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the words like any other mistake of the user: as JSON where that was asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[0].upper()}{message[1:]}.", f"See `{self.prog} --help`.", title="Wrong words")

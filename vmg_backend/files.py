@@ -9,11 +9,16 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
+
+_NOT_A_PLACE = (
+    *(errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENOENT, errno.EEXIST, errno.EINVAL, errno.ENAMETOOLONG),
+)
 
 CACHE_VARIABLE = "VMG_CACHE"
 
@@ -96,6 +101,21 @@ def write_json(path: Path, value: object) -> None:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
+def check_output(out: Path, inputs: Iterable[Path]) -> None:
+    """Make sure, before any work, that `out` can be written and is none of what is read.
+
+    Raises
+    ------
+    UserError
+        When `out` is a folder, or one of `inputs`.
+    """
+    if out.is_dir():
+        raise UserError(f"{out} is a folder.", "Give the name of a file to write.")
+    for file in inputs:
+        if out.exists() and file.exists() and out.samefile(file):
+            raise UserError(f"{out} would be written over, and it is what is read.", "Choose another name.")
+
+
 @contextmanager
 def _said_clearly(path: Path) -> Iterator[None]:
     try:
@@ -107,7 +127,7 @@ def _said_clearly(path: Path) -> Iterator[None]:
                 "Free some space there, or choose another folder, and start again.",
                 title="Disk full",
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+        if error.errno in _NOT_A_PLACE:
             raise UserError(
                 f"{path.name} cannot be written in {path.parent}: {error.strerror}.",
                 "Choose a folder that you may write to.",

@@ -11,7 +11,9 @@ from pathlib import Path as FilePath
 from .audio.beats import Beat, detect_beats, load_beats, offset
 from .audio.decode import audio_seconds
 from .errors import UserError
-from .footage import Footage
+from .files import check_output, content_hash
+from .footage import Footage, check_same_format
+from .footage.writer import SUFFIXES
 from .graph.build import GraphSettings
 from .graph.features import MotionFeatures
 from .graph.motion_graph import MotionGraph
@@ -86,7 +88,12 @@ def workers() -> int:
 
 
 def analyze(
-    sources: Sequence[Source], library: FootageLibrary, progress: Progress = SILENT, *, remember: bool = True
+    sources: Sequence[Source],
+    library: FootageLibrary,
+    progress: Progress = SILENT,
+    *,
+    remember: bool = True,
+    together: bool = True,
 ) -> list[Analysis]:
     """Describe footages and estimate their poses; without sources, load all footages of the library.
 
@@ -97,6 +104,8 @@ def analyze(
     progress : Progress
     remember : bool
         Whether the footages belong to the library from now on.
+    together : bool
+        Whether they are to be cut together, and must share size and rate.
 
     Raises
     ------
@@ -106,16 +115,21 @@ def analyze(
     estimator = MediapipeEstimator()
     if not sources:
         sources = [Source(*entry) for entry in library.entries()]
-    analyses: list[Analysis] = []
+    footages: list[Footage] = []
     for index, source in enumerate(sources):
-        part = progress.part(index / len(sources), (index + 1) / len(sources))
         name = source.path.name
-        footage = library.footage(
-            source.path, fps=source.fps, ranges=source.ranges, progress=part.part(0.0, 0.1, f"Reading {name}")
-        )
-        if any(footage.id == analysis.footage.id for analysis in analyses):
+        part = progress.part(0.1 * index / len(sources), 0.1 * (index + 1) / len(sources), f"Reading {name}")
+        footage = library.footage(source.path, fps=source.fps, ranges=source.ranges, progress=part)
+        if any(footage.id == other.id for other in footages):
             raise UserError(f"{name} is given twice.", "Give each footage once.")
-        track = library.poses(footage, estimator, workers=workers(), progress=part.part(0.1, 1.0, f"Poses of {name}"))
+        footages.append(footage)
+    if together:
+        check_same_format(footages)
+    analyses: list[Analysis] = []
+    for index, (source, footage) in enumerate(zip(sources, footages, strict=True)):
+        share = (0.1 + 0.9 * index / len(sources), 0.1 + 0.9 * (index + 1) / len(sources))
+        part = progress.part(*share, f"Poses of {footage.name}")
+        track = library.poses(footage, estimator, workers=workers(), progress=part)
         if remember:
             library.remember(footage, source.fps, source.ranges)
         analyses.append(Analysis(footage, track))
@@ -142,14 +156,8 @@ def search(
         When neither music nor length is given, or the wish cannot be met.
     """
     seconds = wish.seconds
-    if wish.music is not None:
-        length = audio_seconds(wish.music)
-        if wish.music_start >= length:
-            raise UserError(
-                f"{wish.music.name} is {length:.2f} s long and cannot start at {wish.music_start:.2f} s.",
-                "Start it earlier.",
-            )
-        seconds = length - wish.music_start if seconds is None else seconds
+    if seconds is None and wish.music is not None:
+        seconds = audio_seconds(wish.music) - wish.music_start
     if seconds is None:
         raise UserError("Neither music nor a length is given.", "Give --music FILE, or --seconds S, or both.")
     frames = frames_of(seconds, graph.fps)
@@ -209,14 +217,47 @@ def cut(
     progress: Progress = SILENT,
 ) -> Path:
     """From footage to the final cut; PATH.json is written beside it."""
-    make_engine(engine)  # an unknown engine is said before minutes of work
+    check_cut(sources, wish, engine, out)
     analyses = analyze(sources, library, progress.part(0.0, 0.5))
     graph, features = build(analyses, library, settings, progress.part(0.5, 0.6))
     path = search(analyses, graph, features, wish, progress.part(0.6, 0.75))
     path = generate(path, analyses, engine, library, progress.part(0.75, 0.9))
-    render(path, {a.footage.id: a.footage for a in analyses}, out, progress.part(0.9, 1.0, "Encoding"))
     path.save(path_file(out))
+    render(path, {a.footage.id: a.footage for a in analyses}, out, progress.part(0.9, 1.0, "Encoding"))
     return path
+
+
+def check_wish(sources: Sequence[Source], wish: Wish, out: FilePath) -> None:
+    """Say what is wrong with a wish before minutes of work on the footage.
+
+    Raises
+    ------
+    UserError
+    """
+    named = (wish.music, wish.beats, wish.keyframes)
+    check_output(out, [*(source.path for source in sources), *(file for file in named if file)])
+    if wish.music is not None:
+        length = audio_seconds(wish.music)
+        if wish.music_start >= length:
+            raise UserError(
+                f"{wish.music.name} is {length:.2f} s long and cannot start at {wish.music_start:.2f} s.",
+                "Start it earlier.",
+            )
+    elif wish.seconds is None:
+        raise UserError("Neither music nor a length is given.", "Give --music FILE, or --seconds S, or both.")
+    if wish.beats is not None and not load_beats(wish.beats):
+        raise UserError(f"{wish.beats.name} holds no beats.", "Leave --beats out to have them detected.")
+    if wish.keyframes is not None:
+        load_keyframes(wish.keyframes)
+
+
+def check_cut(sources: Sequence[Source], wish: Wish, engine: str, out: FilePath) -> None:
+    """The same for a whole cut."""
+    make_engine(engine)
+    if out.suffix.lower() not in SUFFIXES:
+        raise UserError(f"A film cannot be written as {out.name}.", f"End the name in {', '.join(SUFFIXES)}.")
+    check_wish(sources, wish, out)
+    check_output(path_file(out), [source.path for source in sources])
 
 
 def path_file(out: FilePath) -> FilePath:
@@ -239,10 +280,12 @@ def footages_of(path: Path, library: FootageLibrary, progress: Progress = SILENT
             raise UserError(
                 f"The footage {entry.name} is not at {entry.path} any more.", "Put it back, or search again."
             )
-        footage = library.footage(file, fps=Fraction(entry.fps), ranges=entry.ranges, progress=progress)
-        if footage.id != key:
+        if content_hash(file) != key:
             raise UserError(f"{entry.path} is not the footage that the path was made from.", "Search again.")
-        footages[key] = footage
+        footages[key] = library.footage(file, fps=Fraction(entry.fps), ranges=entry.ranges, progress=progress)
+        last = max((segment.last for segment in path.segments if segment.footage == key), default=0)
+        if last >= footages[key].frames:
+            raise UserError(f"The path shows frames that {entry.name} does not have.", "Search again.")
     return footages
 
 

@@ -64,7 +64,7 @@ class FootageLibrary:
         """Describe a video file, decoding it only the first time; see `open_footage`."""
         check_file(path)
         index = self.root / "footage" / content_hash(path) / "index.npz"
-        if index.exists():
+        if _whole(index):
             known = _load_footage(index, path)
         else:
             known = open_footage(path, progress=progress)
@@ -109,7 +109,7 @@ class FootageLibrary:
         """The poses of a footage, estimated only the first time."""
         key = settings_hash({"estimator": estimator.name, "version": estimator.version, "fps": str(footage.fps)})
         file = self.root / "footage" / footage.id / f"poses-{key}.npz"
-        if not file.exists():
+        if not _whole(file):
             estimator.track(footage, workers=workers, progress=progress).save(file)
         return PoseTrack.load(file)
 
@@ -144,7 +144,7 @@ class FootageLibrary:
             }
         )
         file = self.root / "graphs" / f"{key}.npz"
-        if not file.exists():
+        if not _whole(file):
             build_graph(features, tuple(footage.id for footage in footages), settings, progress).save(file)
         return MotionGraph.load(file), features
 
@@ -158,7 +158,7 @@ class FootageLibrary:
         """
         key = settings_hash({"version": PLATE_VERSION, "ranges": footage.ranges.tolist()})
         file = self.root / "footage" / footage.id / f"plate-{key}.npz"
-        if not file.exists():
+        if not _whole(file):
             with FrameReader(footage) as reader:
                 plate = plate_of(footage, reader, progress)
             with writing(file) as temporary, temporary.open("wb") as stream:
@@ -183,10 +183,11 @@ class FootageLibrary:
 
 
 def _whole(file: Path) -> bool:
+    """Whether a file is there and undamaged; anything else is made again."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None
-    except zipfile.BadZipFile:
+    except (FileNotFoundError, NotADirectoryError, zipfile.BadZipFile):
         return False
 
 

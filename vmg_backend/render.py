@@ -33,7 +33,9 @@ def render(path: Path, footages: Mapping[str, Footage], out: FilePath, progress:
     UserError
         When a transition is not filled or its frames are gone, or `out` cannot be written.
     """
-    generated = {transition.at: read_transition(transition) for transition in path.transitions}
+    for transition in path.transitions:
+        read_transition(transition)  # what is missing is said before minutes of encoding
+    generated = {transition.at: transition for transition in path.transitions}
     first = footages[path.segments[0].footage]
     with ExitStack() as stack:
         readers = {key: stack.enter_context(FrameReader(footage)) for key, footage in footages.items()}
@@ -54,9 +56,9 @@ def render(path: Path, footages: Mapping[str, Footage], out: FilePath, progress:
         while at < path.frames:
             progress.update(at / path.frames)
             if at in generated:
-                for picture in generated[at]:
+                for picture in read_transition(generated[at]):
                     writer.write(picture)
-                at += len(generated[at])
+                at += generated[at].frames
             else:
                 segment = segments[at]
                 for frame in readers[segment.footage].video_frames(segment.first, segment.last):

@@ -15,7 +15,7 @@ from . import jobs, sample
 from .audio.beats import detect_beats, double, flip, halve, load_beats, offset, save_beats
 from .errors import UserError
 from .evaluation import film
-from .files import cache_root
+from .files import cache_root, check_output
 from .footage import parse_fps
 from .graph.build import GraphSettings
 from .jobs import Source, Wish
@@ -30,7 +30,7 @@ Words = argparse.Namespace
 
 def analyze(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg analyze``."""
-    analyses = jobs.analyze(_sources(words), _library(words), progress)
+    analyses = jobs.analyze(_sources(words), _library(words), progress, together=False)
     footages = [
         {
             "footage": analysis.footage.id,
@@ -53,6 +53,8 @@ def analyze(words: Words, progress: Progress) -> dict[str, Any]:
 
 def beats(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg beats``."""
+    if words.out:
+        check_output(words.out, [words.music])
     beats = detect_beats(words.music, progress=progress)
     for wanted, edit in ((words.half, halve), (words.double, double), (words.flip, flip)):
         beats = edit(beats) if wanted else beats
@@ -93,10 +95,12 @@ def graph(words: Words, progress: Progress) -> dict[str, Any]:
 
 def search(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg search``."""
+    wish = _wish(words)
+    jobs.check_wish(_sources(words), wish, words.out)
     library = _library(words)
     analyses = jobs.analyze(_sources(words), library, progress.part(0.0, 0.6))
     graph, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.6, 0.8))
-    path = jobs.search(analyses, graph, features, _wish(words), progress.part(0.8, 1.0))
+    path = jobs.search(analyses, graph, features, wish, progress.part(0.8, 1.0))
     path.save(words.out)
     return {**path.as_dict(), "summary": f"{_told(path)}\n{words.out}"}
 
@@ -114,6 +118,8 @@ def generate(words: Words, progress: Progress) -> dict[str, Any]:
 def render(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg render``."""
     path = FoundPath.load(words.path)
+    named = [*(entry.path for entry in path.footages.values()), *([path.audio.path] if path.audio else [])]
+    check_output(words.out, [words.path, *map(Path, named)])
     footages = jobs.footages_of(path, _library(words), progress.part(0.0, 0.1, "Reading"))
     render_film(path, footages, words.out, progress.part(0.1, 1.0, "Encoding"))
     return {**path.as_dict(), "out": str(words.out), "summary": str(words.out)}
@@ -139,7 +145,8 @@ def demo(words: Words, progress: Progress) -> dict[str, Any]:
     folder = cache_root() / "demo"  # with a library of its own: the person's is for their footage
     out: Path = words.out or folder / "vmg_demo.mp4"
     library = FootageLibrary(words.library or folder / "library")
-    wish = Wish(music=sample.MUSIC, beats=sample.BEATS)
+    # More variety than the beats alone would choose from so little footage: a demo is looked at once.
+    wish = Wish(music=sample.MUSIC, beats=sample.BEATS, settings=SearchSettings(reuse_seconds=8.0))
     path = jobs.cut([Source(sample.PERFORMER)], wish, words.engine, out, library, GraphSettings(), progress)
     return {**path.as_dict(), "out": str(out), "summary": f"{_told(path)}\nThe finished film: {out}"}
 
@@ -184,9 +191,16 @@ def evaluate_transitions(words: Words, progress: Progress) -> dict[str, Any]:
 
 def _film(words: Words, progress: Progress) -> film.Film:
     library = _library(words)
+    if words.path is None and not jobs.path_file(words.film).exists():
+        raise UserError(f"There is no path file beside {words.film.name}.", "Name it with --path PATH.json.")
     path = FoundPath.load(words.path or jobs.path_file(words.film))
     sources = jobs.analyses_of(path, library, progress.part(0.0, 0.3))
     one = jobs.analyze([Source(words.film, path.fps)], library, progress.part(0.3, 1.0), remember=False)[0]
+    if one.footage.frames != path.frames:
+        raise UserError(
+            f"{words.film.name} has {one.footage.frames} frames, its path {path.frames}.",
+            "Name the path that it was rendered from with --path PATH.json.",
+        )
     return film.Film(one.footage, one.track, path, [(source.footage, source.track) for source in sources])
 
 
@@ -208,7 +222,12 @@ def _told(path: FoundPath) -> str:
             f"\nbeat alignment {alignment['score']:.2f} (straight footage at best {alignment['straight_score']:.2f}), "
             f"beats hit {alignment['hit_rate']:.0%} (straight {alignment['straight_hit_rate']:.0%})"
         )
-    return f"{told}\ncost {path.cost:.2f}, bound {path.bound:.2f}, gap {path.gap:.1%}"
+    better = (
+        "the best there is"
+        if path.gap < 1e-6
+        else f"none can be better by more than {path.cost - path.bound:.1f} beats"
+    )
+    return f"{told}\ncost {path.cost:.2f}: of all paths that keep the rules, {better}"
 
 
 def _library(words: Words) -> FootageLibrary:
@@ -221,7 +240,9 @@ def _sources(words: Words) -> list[Source]:
     for text in words.range or ():
         name, _, span = text.rpartition(":")
         first, _, last = span.partition("-")
-        if not (first.isdigit() and last.isdigit()) or (not name and len(words.footage) != 1):
+        if not words.footage:
+            raise UserError("--range is given without footage.", "Name the footage that it is about.")
+        if not (first.isdecimal() and last.isdecimal()) or (not name and len(words.footage) != 1):
             raise UserError(
                 f'"{text}" is no range of frames.',
                 "Write --range FIRST-LAST, or --range NAME:FIRST-LAST where there are several footages.",

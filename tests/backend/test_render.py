@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -190,3 +191,45 @@ def test_a_path_tiles_the_output(numbered: Path, tone: Path) -> None:
 )
 def test_lengths_are_rounded_half_up(seconds: float, fps: Fraction, frames: int) -> None:
     assert frames_of(seconds, fps) == frames
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fps", "1/0"),
+        ("fps", "-24/1"),
+        ("frames", 51),
+        ("frames", "fifty"),
+        ("segments", []),
+        ("footages", []),
+        ("transitions", []),
+        ("audio", 3),
+    ],
+)
+def test_a_path_that_was_damaged_is_refused(
+    name: str, value: object, numbered: Path, tone: Path, tmp_path: Path
+) -> None:
+    path, _ = found_path(numbered, tone)
+    file = tmp_path / "p.json"
+    file.write_text(json.dumps(path.as_dict() | {name: value}))
+    with pytest.raises(UserError, match="damaged"):
+        FoundPath.load(file)
+
+
+def test_a_reversed_segment_is_refused(numbered: Path, tone: Path, tmp_path: Path) -> None:
+    data = found_path(numbered, tone)[0].as_dict()
+    data["segments"][0]["first"], data["segments"][0]["last"] = 36, 10
+    (tmp_path / "p.json").write_text(json.dumps(data))
+    with pytest.raises(UserError, match="damaged"):
+        FoundPath.load(tmp_path / "p.json")
+
+
+def test_a_damaged_frame_is_made_again(numbered: Path, tone: Path, tmp_path: Path) -> None:
+    path, materials = found_path(numbered, tone)
+    library, engine = FootageLibrary(tmp_path / "lib"), Numbers()
+    path = fill_transitions(path, materials, engine, library)
+    (Path(str(path.transitions[0].frames_dir)) / "0001.png").write_bytes(b"")
+    path = fill_transitions(path, materials, engine, library)
+    assert len(engine.gaps) == 2
+    render(path, {key: m.footage for key, m in materials.items()}, tmp_path / "film.mp4")
+    assert decoded_numbers(tmp_path / "film.mp4") == EXPECTED

@@ -78,7 +78,7 @@ def fill_transitions(
                 continue
             key = transition_hash(transition, materials, engine, path.seed)
             folder = library.transition_folder(key)
-            if len(list(folder.glob("*.png"))) != transition.frames:  # absent, or someone took frames away
+            if not _whole(folder, transition.frames, materials[transition.to.footage].footage.size):
                 gap = gap_of(transition, materials, readers, path.seed)
                 _write(folder, engine.fill(gap, part))
             filled.append(replace(transition, engine=engine.name, hash=key, frames_dir=str(folder)))
@@ -128,12 +128,25 @@ def _continuation(material: Material, reader: FrameReader, frame: int, half: int
     )
 
 
+def _whole(folder: FilePath, frames: int, size: tuple[int, int]) -> bool:
+    """Whether all frames are there and can be read: a killed disk or a person may have taken some away."""
+    pictures = [_picture(folder / f"{index:04d}.png") for index in range(frames)]
+    return all(picture is not None and picture.shape[1::-1] == size for picture in pictures)
+
+
+def _picture(file: FilePath) -> NDArray[np.uint8] | None:
+    data = np.fromfile(file, dtype=np.uint8) if file.is_file() else np.zeros(0, dtype=np.uint8)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)) if len(data) else None
+
+
 def _write(folder: FilePath, frames: Frames) -> None:
     with writing_folder(folder) as temporary:
         for index, frame in enumerate(frames):
             file = temporary / f"{index:04d}.png"
-            if not cv2.imwrite(str(file), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _FAST_PNG):
-                raise OSError(f"{file} could not be written")
+            good, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _FAST_PNG)
+            if not good:
+                raise ValueError(f"{file.name} could not be encoded")
+            file.write_bytes(data.tobytes())
 
 
 def read_transition(transition: Transition) -> Frames:
@@ -144,16 +157,14 @@ def read_transition(transition: Transition) -> Frames:
     UserError
         When it is not filled, or its frames are gone.
     """
-    remedy = "Run `vmg generate PATH.json --engine flow`."
+    remedy = "Put them back, or unpin it." if transition.pinned else "Run `vmg generate PATH.json`."
     if transition.frames_dir is None:
-        raise UserError(f"Transition {transition.id} is not filled yet.", remedy)
+        raise UserError(f"Transition {transition.id} is not filled yet.", "Run `vmg generate PATH.json`.")
     folder = FilePath(transition.frames_dir)
     files = [folder / f"{index:04d}.png" for index in range(transition.frames)]
-    frames = []
-    for file in files:
-        data = np.fromfile(file, dtype=np.uint8) if file.exists() else np.zeros(0, dtype=np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-        if picture is None:
-            raise UserError(f"Frames of transition {transition.id} are missing in {folder}.", remedy)
-        frames.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-    return np.stack(frames)
+    frames = [picture for file in files if (picture := _picture(file)) is not None]
+    if len(frames) != transition.frames or len({picture.shape for picture in frames}) != 1:
+        raise UserError(
+            f"Frames of transition {transition.id} are missing, damaged or of different sizes in {folder}.", remedy
+        )
+    return np.stack([cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) for picture in frames])

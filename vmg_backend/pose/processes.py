@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
@@ -79,6 +80,7 @@ def run(task: Task[Job, Result], jobs: Sequence[Job], *, steps: int, workers: in
                 try:
                     kind, value = connection.recv()
                 except (EOFError, ConnectionResetError):
+                    progress.check()  # Ctrl-C in a terminal ends the workers, too
                     raise RuntimeError("A process that worked on this job died.") from None
                 if kind == "step":
                     done += 1
@@ -100,6 +102,7 @@ def run(task: Task[Job, Result], jobs: Sequence[Job], *, steps: int, workers: in
 
 def _serve(connection: Connection, task: Task[Any, Any]) -> None:
     """Work on the jobs that come through `connection` until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked decides what Ctrl-C ends
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # mediapipe and TensorFlow Lite write to the descriptors, past sys.stderr
         os.dup2(nowhere, stream)

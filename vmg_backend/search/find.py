@@ -180,7 +180,7 @@ def _widest(problem: Problem, settings: SearchSettings, graph: MotionGraph, prog
     if settings.reuse_seconds is None:
         wanted, wide_enough = usable // 4, max(usable // 8, min(usable // 4, round(4 * fps)))
     else:
-        wanted = wide_enough = round(settings.reuse_seconds * fps)
+        wanted = wide_enough = min(round(settings.reuse_seconds * fps), problem.frames)
     windows = [min(round(wanted * share), problem.frames) for share in (1.0, 0.7, 0.5, 0.35, 0.25, 0.12, 0.0)]
     found: Certified | None = None
     for number, window in enumerate(windows):

@@ -42,7 +42,7 @@ class Keyframe:
     frames: int = 12
 
     def __str__(self) -> str:
-        return f"the keyframe at {self.at:.2f} s (frame {self.frame} of {self.footage})"
+        return f"the keyframe at {self.at:g} s (frame {self.frame} of {self.footage})"
 
 
 def load_keyframes(file: Path) -> list[Keyframe]:
@@ -56,8 +56,8 @@ def load_keyframes(file: Path) -> list[Keyframe]:
     remedy = 'Write a list like [{"at": 1.25, "footage": "dance.mp4", "frame": 311, "frames": 12}].'
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"There is no file {file}.", "Check the path given to --keyframes.") from error
+    except OSError as error:
+        raise UserError(f"There is no file {file} that can be read.", "Check the path given to --keyframes.") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{file.name} is not JSON ({error}).", remedy) from error
     if not isinstance(entries, list):

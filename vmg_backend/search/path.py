@@ -161,8 +161,10 @@ class Path:
         """
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise UserError(f"There is no file {file}.", "Make one with `vmg search ... --out PATH.json`.") from error
+        except OSError as error:
+            raise UserError(
+                f"There is no file {file} that can be read.", "Make one with `vmg search ... --out PATH.json`."
+            ) from error
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise UserError(f"{file.name} is not JSON ({error}).", "Give the file that `vmg search` wrote.") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != VERSION:
@@ -170,7 +172,7 @@ class Path:
                 f"{file.name} is not a path of version {VERSION}.", "Give the file that `vmg search` wrote."
             )
         try:
-            return cls(
+            path = cls(
                 fps=Fraction(data["fps"]),
                 frames=data["frames"],
                 footages={
@@ -184,10 +186,39 @@ class Path:
                 **{name: data[name] for name in ("cost", "bound", "gap", "costs", "beat_alignment")},
                 **{name: data[name] for name in ("reuse_window", "seed", "versions")},
             )
-        except (KeyError, TypeError, ValueError) as error:
+            path.check()
+            return path
+        except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
             raise UserError(
                 f"{file.name} is damaged: {error}.", "Make it again with `vmg search ... --out PATH.json`."
             ) from error
+
+    def check(self) -> None:
+        """Make sure that segments and transitions lie end to end and name known footages.
+
+        Raises
+        ------
+        ValueError
+            Says what is wrong.
+        """
+        if self.fps <= 0 or any(Fraction(entry.fps) <= 0 for entry in self.footages.values()):
+            raise ValueError("a rate that is not above 0")
+        pieces = [(s.at, s.frames, s.footage) for s in self.segments]
+        pieces += [(t.at, t.frames, t.from_.footage) for t in self.transitions]
+        at = 0
+        for start, frames, footage in sorted(pieces):
+            if start != at or frames < 1:
+                raise ValueError(f"segments and transitions do not meet at frame {at}")
+            if footage not in self.footages:
+                raise ValueError(f"a footage {footage} that is not listed")
+            at += frames
+        if at != self.frames or not self.segments:
+            raise ValueError(f"{self.frames} frames, but segments and transitions for {at}")
+        for transition in self.transitions:
+            if transition.frames % 2 or len(transition.match) != 2 or transition.to.footage not in self.footages:
+                raise ValueError(f"transition {transition.id}")
+        if any(segment.first < 0 or segment.speed != 1.0 for segment in self.segments):
+            raise ValueError("a segment with a negative frame or another speed than 1")
 
     def with_transitions(self, transitions: list[Transition]) -> Self:
         """The same path with these transitions."""
