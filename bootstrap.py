@@ -153,7 +153,12 @@ class _Bar:
 def _demo(parts: _Parts) -> int:
     with parts.backend() as environment:
         pass  # the sources are needed for the set-up alone
-    return parts.run([environment.python, "-P", "-m", "vmg_backend", "demo"])
+    code: int = parts.run([environment.python, "-P", "-m", "vmg_backend", "demo"])
+    if code == OK:
+        print(
+            f"For your own footage: {Path(environment.python).parent / 'vmg'} cut FOOTAGE --music MUSIC --out FILM.mp4"
+        )
+    return code
 
 
 @dataclass
