@@ -42,7 +42,7 @@ class BeatCondition:
     ----------
     motion : float64 [N]
         How much of a motion beat each node is, 0 to 1.
-    cuts : float32 [E, 2 R]
+    cuts : float64 [E, 2 R]
         What each cut adds and takes away; see `motion_beats.cut_motion_beats`.
     closeness : float64 [T]
         How near a beat each output frame is, 0 to 1.
@@ -51,7 +51,7 @@ class BeatCondition:
     """
 
     motion: NDArray[np.float64]
-    cuts: NDArray[np.float32]
+    cuts: NDArray[np.float64]
     closeness: NDArray[np.float64]
     weight: float = 1.0
     off_beat: float = 0.55

@@ -28,7 +28,7 @@ from .reuse import Certified, solve_without_reuse
 REUSE_PRICE = 0.1
 """What a wide window may cost for each second of the film: one missed beat in ten seconds."""
 
-_REMEMBERED_VALUES = 20_000_000  # 160 MB
+_REMEMBERED_VALUES = 32_000_000  # 256 MB
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def _clearness(speed: NDArray[np.float64], order: int) -> NDArray[np.float64]:
     return np.asarray(np.clip((dip - DIPS[0]) / (DIPS[1] - DIPS[0]), 0.0, 1.0) / 2 + 0.5)
 
 
-def cut_motion_beats(graph: MotionGraph, features: MotionFeatures) -> NDArray[np.float32]:
+def cut_motion_beats(graph: MotionGraph, features: MotionFeatures) -> NDArray[np.float64]:
     """How each cut changes the motion beats around it [E, 2 R]: positive where one appears, negative where one is lost.
 
     Column k speaks of the output frame k - R after the one that shows the edge's target. Through a transition the
@@ -61,7 +61,7 @@ def cut_motion_beats(graph: MotionGraph, features: MotionFeatures) -> NDArray[np
     wide = reach + 2 * order + 1  # the minima within reach need the speeds around them
     nodes = node_motion_beats(features)
     offsets = np.arange(-wide, wide)
-    result = np.zeros((graph.edges, 2 * reach), dtype=np.float32)
+    result = np.zeros((graph.edges, 2 * reach), dtype=np.float64)
     for chunk in np.array_split(np.arange(graph.edges), max(1, graph.edges // _EDGES)):
         source, target, half = (values[chunk].astype(np.int64) for values in (graph.source, graph.target, graph.half))
         before, inside_before = _clipped(source[:, None] + 1 + offsets, source, graph)
@@ -74,10 +74,10 @@ def cut_motion_beats(graph: MotionGraph, features: MotionFeatures) -> NDArray[np
         known = np.where(weight < 1.0, inside_before, True) & np.where(weight > 0.0, inside_after, True)
         speed[~known] = np.inf
         row, column = argrelextrema(speed, np.less, axis=1, order=order)
-        there = np.zeros(weight.shape, dtype=np.float32)
+        there = np.zeros(weight.shape, dtype=np.float64)
         there[row, column] = _clearness(speed, order)[row, column]
         trust = (1.0 - weight) * features.trust[before] + weight * features.trust[after]
-        there *= np.clip(trust / SURE, 0.0, 1.0).astype(np.float32) ** 2
+        there *= np.clip(trust / SURE, 0.0, 1.0) ** 2
         there[(weight > 0.0) & (weight < 1.0)] *= BLENDED
         there[~known] = 0.0
         stitched = np.where(offsets < 0, nodes[before] * inside_before, nodes[after] * inside_after)

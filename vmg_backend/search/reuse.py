@@ -23,6 +23,9 @@ from .problem import Ban, Problem, Route
 _FREE = (4, 8, 6)
 """Segments that are searched anew at a time, sweep by sweep."""
 
+_SMALL = 5_000_000
+"""Nodes times output frames (a minute and a half of footage, a minute of film) up to which all that helps is tried."""
+
 ROUNDING = 1e-9
 """Sums in another order differ by less."""
 
@@ -93,7 +96,7 @@ def conflicts(nodes: NDArray[np.int64], window: int, pins: dict[int, int]) -> li
 
 
 def solve_without_reuse(
-    problem: Problem, window: int, *, branchings: int = 24, progress: Progress = SILENT
+    problem: Problem, window: int, *, branchings: int | None = None, progress: Progress = SILENT
 ) -> Certified | None:
     """The cheapest path found on which no frame is shown again within `window` frames, with a lower bound.
 
@@ -104,8 +107,8 @@ def solve_without_reuse(
     problem : Problem
     window : int
         Output frames; 0 allows everything.
-    branchings : int
-        Most conflicts to branch on for a smaller gap.
+    branchings : int, optional
+        Most conflicts to branch on for a smaller gap; by default fewer for a large library, where each takes seconds.
     progress : Progress
 
     Returns
@@ -116,10 +119,12 @@ def solve_without_reuse(
     root = solve(problem, progress.part(0.0, 0.1))
     if root is None:
         return None
-    starts = (
-        _first_valid(problem, root, window, progress.part(0.1, 0.3)),
-        _dive(problem, root, window, progress.part(0.3, 0.5)),
-    )
+    small = problem.nodes * problem.frames <= _SMALL
+    if branchings is None:
+        branchings = 24 if small else 4
+    starts = [_first_valid(problem, root, window, progress.part(0.1, 0.3))]
+    if small or starts[0] is None:
+        starts.append(_dive(problem, root, window, progress.part(0.3, 0.5)))
     improved = [
         improve(problem, start, window, progress=progress.part(0.5 + 0.15 * number, 0.65 + 0.15 * number))
         for number, start in enumerate(starts)
