@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path as FilePath
@@ -112,7 +112,6 @@ def analyze(
     UserError
         For a file that is no video, or an empty library.
     """
-    estimator = MediapipeEstimator()
     if not sources:
         sources = [Source(*entry) for entry in library.entries()]
     footages: list[Footage] = []
@@ -125,14 +124,19 @@ def analyze(
         footages.append(footage)
     if together:
         check_same_format(footages)
-    analyses: list[Analysis] = []
-    for index, (source, footage) in enumerate(zip(sources, footages, strict=True)):
-        share = (0.1 + 0.9 * index / len(sources), 0.1 + 0.9 * (index + 1) / len(sources))
-        part = progress.part(*share, f"Poses of {footage.name}")
-        track = library.poses(footage, estimator, workers=workers(), progress=part)
-        if remember:
+    analyses = _with_poses(footages, library, progress.part(0.1, 1.0))
+    if remember:
+        for source, footage in zip(sources, footages, strict=True):
             library.remember(footage, source.fps, source.ranges)
-        analyses.append(Analysis(footage, track))
+    return analyses
+
+
+def _with_poses(footages: Sequence[Footage], library: FootageLibrary, progress: Progress) -> list[Analysis]:
+    estimator = MediapipeEstimator()
+    analyses: list[Analysis] = []
+    for index, footage in enumerate(footages):
+        part = progress.part(index / len(footages), (index + 1) / len(footages), f"Poses of {footage.name}")
+        analyses.append(Analysis(footage, library.poses(footage, estimator, workers=workers(), progress=part)))
     return analyses
 
 
@@ -155,11 +159,7 @@ def search(
     UserError
         When neither music nor length is given, or the wish cannot be met.
     """
-    seconds = wish.seconds
-    if seconds is None and wish.music is not None:
-        seconds = audio_seconds(wish.music) - wish.music_start
-    if seconds is None:
-        raise UserError("Neither music nor a length is given.", "Give --music FILE, or --seconds S, or both.")
+    seconds = length_of(wish)
     frames = frames_of(seconds, graph.fps)
     if frames < 1:
         raise UserError(f"{seconds:g} s is less than one frame.", "Ask for a longer film.")
@@ -176,6 +176,27 @@ def search(
         seed=wish.seed,
         progress=progress.part(0.2, 1.0),
     )
+
+
+def length_of(wish: Wish) -> float:
+    """Seconds of film that a wish asks for.
+
+    Raises
+    ------
+    UserError
+        When neither music nor length is given, or the music ends before it begins.
+    """
+    if wish.music is None:
+        if wish.seconds is None:
+            raise UserError("Neither music nor a length is given.", "Give --music FILE, or --seconds S, or both.")
+        return wish.seconds
+    length = audio_seconds(wish.music)
+    if wish.music_start >= length:
+        raise UserError(
+            f"{wish.music.name} is {length:.2f} s long and cannot start at {wish.music_start:.2f} s.",
+            "Start it earlier.",
+        )
+    return length - wish.music_start if wish.seconds is None else wish.seconds
 
 
 def beats_of(wish: Wish, seconds: float, progress: Progress = SILENT) -> list[Beat]:
@@ -236,15 +257,7 @@ def check_wish(sources: Sequence[Source], wish: Wish, out: FilePath) -> None:
     """
     named = (wish.music, wish.beats, wish.keyframes)
     check_output(out, [*(source.path for source in sources), *(file for file in named if file)])
-    if wish.music is not None:
-        length = audio_seconds(wish.music)
-        if wish.music_start >= length:
-            raise UserError(
-                f"{wish.music.name} is {length:.2f} s long and cannot start at {wish.music_start:.2f} s.",
-                "Start it earlier.",
-            )
-    elif wish.seconds is None:
-        raise UserError("Neither music nor a length is given.", "Give --music FILE, or --seconds S, or both.")
+    length_of(wish)
     if wish.beats is not None and not load_beats(wish.beats):
         raise UserError(f"{wish.beats.name} holds no beats.", "Leave --beats out to have them detected.")
     if wish.keyframes is not None:
@@ -291,11 +304,5 @@ def footages_of(path: Path, library: FootageLibrary, progress: Progress = SILENT
 
 def analyses_of(path: Path, library: FootageLibrary, progress: Progress = SILENT) -> list[Analysis]:
     """The footages that a path names, with their poses."""
-    footages: Mapping[str, Footage] = footages_of(path, library, progress.part(0.0, 0.1, "Reading"))
-    estimator = MediapipeEstimator()
-    return [
-        Analysis(
-            footage, library.poses(footage, estimator, workers=workers(), progress=progress.part(0.1, 1.0, "Poses"))
-        )
-        for footage in footages.values()
-    ]
+    footages = footages_of(path, library, progress.part(0.0, 0.1, "Reading"))
+    return _with_poses(list(footages.values()), library, progress.part(0.1, 1.0))

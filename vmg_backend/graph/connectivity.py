@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from ..progress import SILENT, Progress
+from .features import inside
 from .matching import MatchCost, Nodes
 
 Edges = tuple[Nodes, Nodes, NDArray[np.float64]]
@@ -36,9 +37,7 @@ def connect(
         Share of the usable frames in the heart.
     """
     source, target, cost = edges
-    usable = np.zeros(costs.nodes, dtype=bool)
-    for first, last in runs:
-        usable[first : last + 1] = True
+    usable = inside(runs, costs.nodes)
     count = max(int(usable.sum()), 1)
 
     connectors: Edges = _none()
@@ -129,9 +128,7 @@ def _candidates(
     """The cheapest edge out of each frame that cannot reach the heart, and into each that cannot be reached from it."""
     leads_on = _reaching(costs.nodes, runs, *edges, heart)
     reached = _reaching(costs.nodes, runs, *edges, heart, back=False)
-    usable = np.zeros(costs.nodes, dtype=bool)
-    for first, last in runs:
-        usable[first : last + 1] = True
+    usable = inside(runs, costs.nodes)
     found: list[tuple[int, int]] = []
     stuck = np.flatnonzero(usable & ~leads_on)
     # Entering at frame d needs a match of the frame before it.

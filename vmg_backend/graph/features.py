@@ -84,10 +84,7 @@ class MotionFeatures:
     @property
     def shown(self) -> NDArray[np.bool_]:
         """Which nodes may be shown [N]: those of the runs."""
-        shown = np.zeros(self.nodes, dtype=bool)
-        for first, last in self.runs:
-            shown[first : last + 1] = True
-        return shown
+        return inside(self.runs, self.nodes)
 
     @property
     def nodes(self) -> int:
@@ -121,12 +118,17 @@ def motion_features(footages: list[Footage], tracks: list[PoseTrack]) -> MotionF
     )
 
 
+def inside(stretches: NDArray[np.int32], length: int) -> NDArray[np.bool_]:
+    """Which of `length` frames lie in one of the stretches [R, 2] of first and last frame (inclusive)."""
+    result = np.zeros(length, dtype=bool)
+    for first, last in stretches:
+        result[first : last + 1] = True
+    return result
+
+
 def usable_runs(person: NDArray[np.bool_], shots: NDArray[np.int32], ranges: NDArray[np.int32]) -> NDArray[np.int32]:
     """First and last frame (inclusive) [R, 2] of each stretch with a person, inside one shot and one range."""
-    usable = np.zeros(len(person), dtype=bool)
-    for first, last in ranges:
-        usable[first : last + 1] = True
-    usable &= person
+    usable = inside(ranges, len(person)) & person
     starts_new = np.zeros(len(person) + 1, dtype=bool)
     for piece in (shots, ranges):
         starts_new[piece[:, 0]] = True
@@ -141,9 +143,7 @@ def _of_one(footage: Footage, track: PoseTrack) -> tuple[NDArray[Any], ...]:
     skeleton = SKELETONS[track.skeleton]
     joints = [skeleton.joints.index(name) for name in JOINTS]
     runs = usable_runs(track.person, footage.shots, footage.ranges)
-    shown = np.zeros(len(track.person), dtype=bool)
-    for first, last in runs:
-        shown[first : last + 1] = True
+    shown = inside(runs, len(track.person))
 
     local = normalize_bones(track.world, skeleton).astype(np.float64)[:, joints]
     local[..., 2] *= DEPTH

@@ -130,19 +130,24 @@ def _continuation(material: Material, reader: FrameReader, frame: int, half: int
 
 def _whole(folder: FilePath, frames: int, size: tuple[int, int]) -> bool:
     """Whether all frames are there and can be read: a killed disk or a person may have taken some away."""
-    pictures = [_picture(folder / f"{index:04d}.png") for index in range(frames)]
+    pictures = [_picture(file) for file in _files(folder, frames)]
     return all(picture is not None and picture.shape[1::-1] == size for picture in pictures)
 
 
+def _files(folder: FilePath, frames: int) -> list[FilePath]:
+    return [folder / f"{index:04d}.png" for index in range(frames)]
+
+
 def _picture(file: FilePath) -> NDArray[np.uint8] | None:
+    """The BGR picture in a file; None where there is none that can be read."""
     data = np.fromfile(file, dtype=np.uint8) if file.is_file() else np.zeros(0, dtype=np.uint8)
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)) if len(data) else None
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    return None if picture is None else picture.astype(np.uint8, copy=False)
 
 
 def _write(folder: FilePath, frames: Frames) -> None:
     with writing_folder(folder) as temporary:
-        for index, frame in enumerate(frames):
-            file = temporary / f"{index:04d}.png"
+        for file, frame in zip(_files(temporary, len(frames)), frames, strict=True):
             good, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _FAST_PNG)
             if not good:
                 raise ValueError(f"{file.name} could not be encoded")
@@ -161,8 +166,8 @@ def read_transition(transition: Transition) -> Frames:
     if transition.frames_dir is None:
         raise UserError(f"Transition {transition.id} is not filled yet.", "Run `vmg generate PATH.json`.")
     folder = FilePath(transition.frames_dir)
-    files = [folder / f"{index:04d}.png" for index in range(transition.frames)]
-    frames = [picture for file in files if (picture := _picture(file)) is not None]
+    found = map(_picture, _files(folder, transition.frames))
+    frames = [picture for picture in found if picture is not None]
     if len(frames) != transition.frames or len({picture.shape for picture in frames}) != 1:
         raise UserError(
             f"Frames of transition {transition.id} are missing, damaged or of different sizes in {folder}.", remedy
