@@ -1,0 +1,1 @@
+"""The only part that makes or changes strips and markers."""

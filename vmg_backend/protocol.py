@@ -1,0 +1,449 @@
+"""What Blender and the backend say to each other: newline-delimited JSON-RPC 2.0 over the backend's standard streams.
+
+Both processes use this file, Blender a copy in the extension and the backend the one in its environment; `fingerprint`
+tells whether they are the same. Standard library only.
+
+Blender sends requests, one at a time, and the notification ``cancel``; the backend answers each request with a result
+or an error, and before that sends notifications with the request's ``id``: ``progress``, ``log`` and what a method
+names as its own. Frames travel as files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+VERSION = 1
+
+USER_ERROR = -32001
+"""`data` holds an `Explanation`."""
+CANCELLED = -32002
+INTERNAL_ERROR = -32603
+"""`data` holds an `Explanation` with the path of the log."""
+
+_Record = TypeVar("_Record")
+
+
+def fingerprint() -> str:
+    """The hash of this file; equal on both sides where they understand each other."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One line of the stream."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def as_json(record: Any) -> Any:  # noqa: ANN401 - any record below
+    """A record as JSON."""
+    return dataclasses.asdict(record)
+
+
+def from_json(kind: type[_Record], data: Any) -> _Record:  # noqa: ANN401 - whatever came over the stream
+    """The record of type `kind` in `data`.
+
+    Raises
+    ------
+    ValueError
+        When a field is missing, unknown or of another type.
+    """
+    record: _Record = _read(kind, data, kind.__name__)
+    return record
+
+
+def _read(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - walks type hints
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return data
+    if origin in (types.UnionType, typing.Union):
+        if data is None and type(None) in arguments:
+            return None
+        return _read(next(option for option in arguments if option is not type(None)), data, where)
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        required = {field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING}
+        if not isinstance(data, dict) or not required <= data.keys() <= hints.keys():
+            raise ValueError(f"{where} is not complete, or holds more than is known")
+        make = typing.cast("type", kind)
+        return make(**{name: _read(hints[name], value, f"{where}.{name}") for name, value in data.items()})
+    if origin is tuple:
+        if not isinstance(data, (list, tuple)):
+            raise ValueError(f"{where} is not a list")
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_read(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(data))
+        if len(data) != len(arguments):
+            raise ValueError(f"{where} does not hold {len(arguments)} values")
+        pairs = zip(arguments, data, strict=True)
+        return tuple(_read(one, item, f"{where}[{index}]") for index, (one, item) in enumerate(pairs))
+    if origin is dict:
+        if not isinstance(data, dict):
+            raise ValueError(f"{where} is not an object")
+        return {key: _read(arguments[1], value, f"{where}.{key}") for key, value in data.items()}
+    if kind is float and type(data) is int:
+        return float(data)
+    if type(data) is not kind:
+        raise ValueError(f"{where} is not {kind.__name__}")
+    return data
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A failure as the person sees it.
+
+    Attributes
+    ----------
+    title, message, remedy : str
+        A heading, one sentence that says what is wrong, one that says what to do.
+    log : str
+        The path of the log, where the fault is ours; else empty.
+    """
+
+    title: str
+    message: str
+    remedy: str
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """The notification ``progress``: the fraction done in [0, 1], the stage, and an estimate of the seconds left."""
+
+    id: int
+    fraction: float
+    stage: str
+    seconds_left: float | None = None
+
+
+# hello: no parameters -> Hello
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that fills transitions; `seconds` is about what one transition of 12 frames at 720p takes here."""
+
+    name: str
+    label: str
+    description: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Who answers."""
+
+    protocol: str
+    version: str
+    python: str
+    device: str
+    cores: int
+    engines: tuple[Engine, ...]
+
+
+# describe, analyze: Footages -> Descriptions. The first decodes, the second estimates poses as well.
+
+
+@dataclass(frozen=True)
+class FootageUse:
+    """A video file as the timeline uses it.
+
+    Attributes
+    ----------
+    path : str
+    fps : str or None
+        The rate of its motion ("30000/1001") where the file's own is wrong.
+    ranges : tuple of (int, int) or None
+        First and last source frame (inclusive) of what may be used; None for all.
+    """
+
+    path: str
+    fps: str | None = None
+    ranges: tuple[tuple[int, int], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Footages:
+    """What is to be described or analysed, and the folder of the library ("" for the user's own)."""
+
+    footages: tuple[FootageUse, ...]
+    library: str = ""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A footage as the backend sees it.
+
+    Attributes
+    ----------
+    path, footage, fps, size, frames
+        As given; hash of the content; rate as a fraction; [width, height] in px; frames by decoding.
+    shots : int
+        Number of shots.
+    exact : bool
+        Whether Blender shows frame k of the file as frame k. If not, takes use a conformed copy (``conform``).
+    analyzed : bool
+        Whether its poses are in the library.
+    frames_without_person : int or None
+        None before the analysis.
+    damaged : str or None
+        A sentence, where the file is damaged or cut short.
+    """
+
+    path: str
+    footage: str
+    fps: str
+    size: tuple[int, int]
+    frames: int
+    shots: int
+    exact: bool
+    analyzed: bool
+    frames_without_person: int | None = None
+    damaged: str | None = None
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """One for each footage, in the order of the request."""
+
+    footages: tuple[Description, ...]
+
+
+# conform: Conform -> Conformed
+
+
+@dataclass(frozen=True)
+class Conform:
+    """Write a copy of `footage` to `target` (.mp4) of which Blender shows frame k as frame k."""
+
+    footage: FootageUse
+    target: str
+    library: str = ""
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """Where the copy is; `encoded` says that the pictures had to be encoded anew (else they were only re-wrapped)."""
+
+    path: str
+    encoded: bool
+
+
+# beats: Sound -> FoundBeats
+
+
+@dataclass(frozen=True)
+class SoundPiece:
+    """A stretch of a sound file that is heard.
+
+    Attributes
+    ----------
+    path : str
+    start : float
+        Where in the file it begins, s.
+    at : float
+        When it is heard, s from the start of the take; may be negative.
+    seconds : float
+    volume : float
+        Linear gain.
+    speed : float
+        Of playback; 1 for as it is.
+    """
+
+    path: str
+    start: float
+    at: float
+    seconds: float
+    volume: float = 1.0
+    speed: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is heard: the sum of its pieces, from 0 to `seconds`."""
+
+    pieces: tuple[SoundPiece, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BeatAt:
+    """A beat of the take: s from its start, kind (beat, bar, onset, mark), strength 0 to 1."""
+
+    time: float
+    kind: str
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class FoundBeats:
+    """The beats of a sound and its tempo in beats per minute (0 without beats)."""
+
+    beats: tuple[BeatAt, ...]
+    tempo: float
+
+
+# suggest: Wish -> Suggested. The footages must have been analysed; what is missing is done first.
+
+
+@dataclass(frozen=True)
+class KeyAt:
+    """A keyframe: `frames` source frames of the file `path`, from `frame` on, shown from frame `at` of the take."""
+
+    uid: str
+    at: int
+    path: str
+    frame: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a take is asked for.
+
+    Attributes
+    ----------
+    footages : tuple of FootageUse
+    frames : int
+        Its length, at the footages' rate.
+    beats, keys
+        Conditions, from the start of the take.
+    seed : int
+    hold_seconds, cut_price : float
+        As `vmg search --hold`, `--cut-price`.
+    reuse_seconds : float or None
+        No frame again within this time; None for what the footage allows.
+    library : str
+    """
+
+    footages: tuple[FootageUse, ...]
+    frames: int
+    beats: tuple[BeatAt, ...] = ()
+    keys: tuple[KeyAt, ...] = ()
+    seed: int = 0
+    hold_seconds: float = 0.5
+    cut_price: float = 0.1
+    reuse_seconds: float | None = None
+    library: str = ""
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """A path, as PATH.json holds it."""
+
+    path: dict[str, Any]
+
+
+# update: Update -> Updated
+
+
+@dataclass(frozen=True)
+class Update:
+    """Bring a take up to date where its conditions changed, and leave the rest as it is.
+
+    Attributes
+    ----------
+    path : dict
+        The take as it is now, hand edits included, as PATH.json.
+    wish : Wish
+        The conditions as they are now.
+    old_beats, old_keys
+        The conditions that the take was made for.
+    """
+
+    path: dict[str, Any]
+    wish: Wish
+    old_beats: tuple[BeatAt, ...]
+    old_keys: tuple[KeyAt, ...]
+
+
+@dataclass(frozen=True)
+class Updated:
+    """The new path, and the ids (in it) of the transitions that are not those of the old one."""
+
+    path: dict[str, Any]
+    changed: tuple[int, ...]
+
+
+# fill: Fill -> FilledAll; one notification `filled` (a Filled) for each transition, when its frames are there
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Fill transitions of a path.
+
+    Attributes
+    ----------
+    path : dict
+        As PATH.json.
+    transitions : tuple of int
+        Ids of those that are to be filled.
+    engine : str
+    folder : str
+        Where the frames go: `folder`/<hash>/0000.png and on. Existing frames of the same hash are kept.
+    library : str
+    """
+
+    path: dict[str, Any]
+    transitions: tuple[int, ...]
+    engine: str
+    folder: str
+    library: str = ""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The notification ``filled``: a transition's frames lie in `frames_dir`; `request` is the request's id."""
+
+    request: int
+    id: int
+    engine: str
+    hash: str
+    frames_dir: str
+
+
+@dataclass(frozen=True)
+class FilledAll:
+    """How many were made, and how many lay there already."""
+
+    made: int
+    kept: int
+
+
+# library: Place -> LibrarySize; clear_library: Place -> LibrarySize
+
+
+@dataclass(frozen=True)
+class Place:
+    """A library's folder; "" for the user's own."""
+
+    library: str = ""
+
+
+@dataclass(frozen=True)
+class LibrarySize:
+    """What a library holds."""
+
+    folder: str
+    bytes: int
+    footages: int
+
+
+METHODS: dict[str, tuple[type | None, type]] = {
+    "hello": (None, Hello),
+    "describe": (Footages, Descriptions),
+    "analyze": (Footages, Descriptions),
+    "conform": (Conform, Conformed),
+    "beats": (Sound, FoundBeats),
+    "suggest": (Wish, Suggested),
+    "update": (Update, Updated),
+    "fill": (Fill, FilledAll),
+    "library": (Place, LibrarySize),
+    "clear_library": (Place, LibrarySize),
+}
+"""Each method with the record of its parameters and that of its result."""
