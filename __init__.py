@@ -8,10 +8,24 @@ from __future__ import annotations
 
 def register() -> None:
     """Register everything in order; called by Blender when the extension is enabled."""
-    from .addon import registration
-    from .ui import panels
+    from .addon import jobs, properties, registration, session
+    from .operators import beats, environment, final_cut, generate, keyframes, setup, takes
+    from .ui import beats as beats_panel
+    from .ui import final_cut as final_cut_panel
+    from .ui import generate as generate_panel
+    from .ui import keyframes as keyframes_panel
+    from .ui import menus, preferences, status, watch
+    from .ui import setup as setup_panel
+    from .ui import takes as takes_panel
 
-    registration.register([panels])
+    registration.register(
+        [
+            *(properties, session, jobs),
+            *(environment, setup, beats, keyframes, generate, takes, final_cut),
+            *(preferences, setup_panel, beats_panel, keyframes_panel, generate_panel, takes_panel),
+            *(final_cut_panel, menus, status, watch),
+        ]
+    )
 
 
 def unregister() -> None:

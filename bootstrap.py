@@ -1,4 +1,4 @@
-"""Makes what the project needs and runs it: ``python3 bootstrap.py demo`` and ``python3 bootstrap.py test``.
+"""Makes what the project needs and runs it: ``python3 bootstrap.py demo``, ``test`` and ``blender``.
 
 Standard library only, and readable by an old Python, which then finds a newer one.
 """
@@ -36,17 +36,22 @@ BLENDERS = (("4.2.23", (3, 11)), ("4.5.15", (3, 11)), ("5.0.1", (3, 11)), ("5.2.
 USUAL_BLENDER = "5.0.1"
 """The one that is used without --all."""
 
+_BUILDERS = ((3, 13), (3, 12), (3, 11), (3, 10))
+_SETUPTOOLS = "84.2.1"
+
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; gives its exit code."""
     parser = argparse.ArgumentParser(description="Set up Video Motion Graphs in an environment of its own and run it.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|test")
-    commands.add_parser("demo", help="make a finished video from the project's own sample")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|test|blender")
+    commands.add_parser("demo", help="make a finished video from the project's own sample, in Blender where it can be")
+    blender = commands.add_parser("blender", help="build the extension and install it into a Blender that is here")
+    blender.add_argument("--blender", type=Path, metavar="PATH", help="the program; default: the one that is found")
     test = commands.add_parser("test", help="run all checks; what follows is handed to pytest")
     test.add_argument("--all", action="store_true", help="the long tests too, in every Blender that can be had")
     words, rest = parser.parse_known_args(argv)
-    if rest and words.command == "demo":
-        parser.error(f"demo takes no arguments: {' '.join(rest)}")
+    if rest and words.command != "test":
+        parser.error(f"{words.command} does not know: {' '.join(rest)}")
 
     cancelled = threading.Event()
     for name in ("SIGINT", "SIGTERM"):
@@ -55,6 +60,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         if words.command == "demo":
             return _demo(parts)
+        if words.command == "blender":
+            return _install(parts, words.blender)
         return _test(parts, words.all, rest)
     except parts.errors.UserError as error:
         print(f"{error.title}: {error}", file=sys.stderr)
@@ -151,14 +158,80 @@ class _Bar:
 
 
 def _demo(parts: _Parts) -> int:
-    with parts.backend() as environment:
+    """Make the film in Blender's module where a Python for one is here, else on the command line; says which."""
+    with parts.backend() as backend:
         pass  # the sources are needed for the set-up alone
-    code: int = parts.run([environment.python, "-P", "-m", "vmg_backend", "demo"])
+    blender = _any_blender(parts)
+    if blender is None:
+        print("No Python fits a module of Blender, so the demo runs on the command line.", file=sys.stderr)
+        code: int = parts.run([backend.python, "-P", "-m", "vmg_backend", "demo"])
+    else:
+        with tempfile.TemporaryDirectory(prefix="vmg-demo-") as folder:
+            archive = _build(parts, Path(folder))
+            out = parts.files.cache_root() / "demo" / "vmg_demo_blender.mp4"
+            script = ROOT / "tools" / "demo_in_blender.py"
+            code = parts.run([blender.python, "-P", script, archive, backend.python, out])
     if code == OK:
-        print(
-            f"For your own footage: {Path(environment.python).parent / 'vmg'} cut FOOTAGE --music MUSIC --out FILM.mp4"
-        )
+        print(f"For your own footage: {Path(backend.python).parent / 'vmg'} cut FOOTAGE --music MUSIC --out FILM.mp4")
+        print("In your Blender: python3 bootstrap.py blender")
     return code
+
+
+def _any_blender(parts: _Parts) -> Any:
+    """The newest of Blender's modules that a Python on this machine fits, in its environment; None where none does."""
+    platforms = importlib.import_module(f"{PACKAGE}.addon.platforms")
+    for version, python in reversed(BLENDERS):
+        if any(found.makes_environments for found in platforms.find_pythons((python,), platforms.Platform.here())):
+            return _blender(parts, version, python)
+    return None
+
+
+def _build(parts: _Parts, folder: Path) -> Path:
+    """The extension's zip, built into `folder`."""
+    recipe = parts.environment.Recipe(pythons=_BUILDERS, requirements=(f"setuptools=={_SETUPTOOLS}",))
+    builder = parts.ready(parts.place("build"), recipe, "The tool that packs the extension")
+    if parts.run([builder.python, "tools/build_extension.py", folder]) != OK:
+        raise parts.errors.UserError(
+            "The extension could not be packed.", "Look at the lines above.", title="Nothing was installed"
+        )
+    return next(folder.glob("*.zip"))
+
+
+def _install(parts: _Parts, wished: Path | None) -> int:
+    """Install the extension into an installed Blender, by Blender's own command."""
+    program = wished or _find_blender()
+    if program is None or not program.is_file():
+        raise parts.errors.UserError(
+            f"There is no Blender at {wished}." if wished else "No Blender was found on this machine.",
+            "Name its program: python3 bootstrap.py blender --blender PATH.",
+            title="No Blender",
+        )
+    with tempfile.TemporaryDirectory(prefix="vmg-blender-") as folder:
+        archive = _build(parts, Path(folder))
+        code: int = parts.run(
+            [program, "--command", "extension", "install-file", "--repo", "user_default", "--enable", archive]
+        )
+    if code != OK:
+        raise parts.errors.UserError(
+            f"{program} did not take the extension; its reason is above.",
+            "It must be Blender 4.2 or newer, and not running.",
+            title="Not installed",
+        )
+    print(f"Installed into {program}. Open the workspace Video Editing, press N in the sequencer: tab Motion Graph.")
+    return OK
+
+
+def _find_blender() -> Path | None:
+    """An installed Blender: on the path, or where its installers put it; the newest first."""
+    platforms = importlib.import_module(f"{PACKAGE}.addon.platforms")
+    here = platforms.Platform.here()
+    found = list(here.programs("blender"))
+    if here.system == "darwin":
+        found += [Path("/Applications/Blender.app/Contents/MacOS/Blender")]
+    elif here.windows:
+        programs = Path(os.environ.get("PROGRAMFILES") or "C:/Program Files")
+        found += sorted(programs.glob("Blender Foundation/Blender */blender.exe"), reverse=True)
+    return next((program for program in found if program.is_file()), None)
 
 
 @dataclass
@@ -209,9 +282,8 @@ def _test(parts: _Parts, everything: bool, words: list[str]) -> int:
                         skipped.append(f"{title}: {error}")
                         continue
                     archive = next(folder.glob("*.zip"))
-                    results.append(
-                        _pytest(parts, blender, title, [*options, *chosen], folder, VMG_EXTENSION=str(archive))
-                    )
+                    variables = {"VMG_EXTENSION": str(archive), "VMG_BACKEND_PYTHON": str(backend.python)}
+                    results.append(_pytest(parts, blender, title, [*options, *chosen], folder, **variables))
     return _report(results, skipped, time.monotonic() - started)
 
 

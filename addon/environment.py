@@ -7,6 +7,7 @@ Python 3.8, so that the bootstrap can be started by an old Python and say what i
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import shutil
@@ -160,6 +161,14 @@ class Environment:
         ):
             return Status(State.OUTDATED)
         return Status(State.READY)
+
+    def needs_packages(self, recipe: Recipe) -> bool:
+        """Whether a set-up would fetch packages: not where nothing but our own is older."""
+        marker = self._read_marker()
+        if self.status().state is not State.READY or marker is None or not set(recipe.extras) <= set(marker["extras"]):
+            return True
+        held, wanted = marker["fingerprint"], recipe.fingerprint()
+        return any(held[name] != wanted[name] for name in ("requirements", "constraints"))
 
     def set_up(self, recipe: Recipe, progress: Progress = SILENT) -> None:
         """Make the environment, continue an interrupted set-up, or bring an older one up to date.
@@ -439,11 +448,24 @@ class _PipProgress:
 
 def _hash_of(path: Path) -> str:
     """SHA-256 of a file's bytes, or of all files in a folder with their places."""
+    if path.is_file():
+        found = path.stat()
+        return _hash_of_file(path, found.st_mtime_ns, found.st_size)
+    return _hash_of_files(path, sorted(file for file in path.rglob("*") if file.is_file()))
+
+
+@functools.lru_cache(maxsize=8)
+def _hash_of_file(path: Path, changed: int, size: int) -> str:
+    """Remembered, so that a panel may ask for the status whenever it is drawn."""
+    del changed, size
+    return _hash_of_files(path, [path])
+
+
+def _hash_of_files(root: Path, files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     for file in files:
         content = file.read_bytes()
-        digest.update(f"{file.relative_to(path).as_posix()}\0{len(content)}\0".encode())
+        digest.update(f"{file.relative_to(root).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
 

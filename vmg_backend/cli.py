@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from . import __version__
 from .errors import Cancelled, UserError
-from .files import cache_root
+from .faults import logged
 from .progress import Progress
 
 OK, OURS, USER, CANCELLED = 0, 1, 2, 130
@@ -44,8 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     bar = _Bar()
     try:
         # The verbs import what they need, which takes seconds: not before the words are understood.
-        verb = getattr(import_module(".verbs", __package__), words.verb)
-        result: dict[str, Any] = verb(words, Progress(bar.show, cancelled))
+        verb = getattr(import_module(words.module, __package__), words.verb)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("default", category=UserWarning, module=r"vmg_backend\.")
+            warnings.showwarning = bar.warned
+            result: dict[str, Any] = verb(words, Progress(bar.show, cancelled))
     except UserError as error:
         bar.clear()
         return _refuse(error, words.json)
@@ -55,25 +58,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CANCELLED
     except Exception as error:  # noqa: BLE001 - the one place where a fault of ours becomes an exit code
         bar.clear()
-        log = _log(error)
-        fault = {
-            "title": "Internal error",
-            "message": f"{type(error).__name__}: {error}",
-            "remedy": f"Report it with the log {log}.",
-        }
+        fault = logged(error, f"vmg {' '.join(sys.argv[1:])}")
         if words.json:
-            print(json.dumps({"error": fault}, ensure_ascii=False))
+            _tell(json.dumps({"error": fault}, ensure_ascii=False))
         print(f"vmg failed: {fault['message']} ({fault['remedy']})", file=sys.stderr)
         return OURS
     bar.clear()
     summary = result.pop("summary", "")
-    print(json.dumps(result, ensure_ascii=False) if words.json else summary)
+    _tell(json.dumps(result, ensure_ascii=False) if words.json else summary)
+    if problems := result.get("problems"):
+        print(" ".join(problems), file=sys.stderr)
+        return USER
     return OK
+
+
+def _tell(text: str) -> None:
+    """Print a result, to whoever still listens: ``| head`` leaves early."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
 
 
 def _refuse(error: UserError, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
+        _tell(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
     print(f"{error.title}: {error}", file=sys.stderr)
     return USER
 
@@ -103,21 +112,14 @@ class _Bar:
             return
         self._stage, self._shown = stage, now
 
+    def warned(self, message: Warning | str, *_: object, **__: object) -> None:
+        """Show a warning as one line, in place of `warnings.showwarning`."""
+        self.clear()
+        print(f"Warning: {message}", file=sys.stderr)
+
     def clear(self) -> None:
         if self._terminal and self._stage:
             print("\r\033[K", end="", file=sys.stderr)
-
-
-def _log(error: Exception) -> Path:
-    path = cache_root() / "logs" / "vmg.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    logger = logging.getLogger("vmg")
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logger.addHandler(handler)
-    logger.propagate = False
-    logger.error("vmg %s: %s", " ".join(sys.argv[1:]), error, exc_info=error)
-    return path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,11 +167,18 @@ def _parser() -> argparse.ArgumentParser:
         group: Any = verbs,  # noqa: ANN401 - private to argparse
     ) -> argparse.ArgumentParser:
         added: argparse.ArgumentParser = group.add_parser(name, help=text, description=text, parents=[common, *parents])
-        added.set_defaults(verb=name.replace("-", "_"))
+        added.set_defaults(module=".verbs", verb=name.replace("-", "_"))
         return added
 
     one = verb("analyze", "Estimate poses into the library.", library, footage)
-    one.add_argument("footage", nargs="+", type=Path, metavar="FOOTAGE")
+    one.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE")
+    one.add_argument(
+        "--forget",
+        action="append",
+        default=[],
+        metavar="FILE|HASH",
+        help="footage that graph and search shall not take any more; may be repeated",
+    )
 
     one = verb("beats", "Find the beats, bars and onsets of a piece of music.")
     one.add_argument("music", type=Path, metavar="MUSIC")
@@ -201,6 +210,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, metavar="FILE", help="default: vmg_demo.mp4 in the user's cache")
 
     one = verb("doctor", "Say what works on this machine, and what to do about the rest.", library)
+
+    one = verb("serve", "Answer Blender's requests on standard input, until it ends.")
+    one.set_defaults(module=".server")
 
     evaluate = verbs.add_parser("evaluate", help="Measure a finished film.")
     metrics = evaluate.add_subparsers(title="metrics", metavar="METRIC", required=True)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
+from .progress import SILENT, Progress
 
 _NOT_A_PLACE = (
     *(errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR),
@@ -36,11 +37,12 @@ def cache_root() -> Path:
     return base / "video-motion-graphs"
 
 
-def content_hash(path: Path) -> str:
+def content_hash(path: Path, progress: Progress = SILENT) -> str:
     """SHA-256 of the file's bytes, as hex: the identity of a footage or a piece of music."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
+            progress.check()
             digest.update(block)
     return digest.hexdigest()
 

@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 from .audio.beats import Beat, detect_beats, load_beats, offset
 from .audio.decode import audio_seconds
 from .errors import UserError
-from .files import check_output, content_hash
+from .files import check_output
 from .footage import Footage, check_same_format
 from .footage.writer import SUFFIXES
 from .graph.build import GraphSettings
@@ -22,10 +22,10 @@ from .interpolation.fill import Material, fill_transitions
 from .library import FootageLibrary
 from .pose.mediapipe_estimator import MediapipeEstimator
 from .pose.track import PoseTrack
-from .progress import SILENT, Progress
+from .progress import SILENT, Progress, shares
 from .render import render
 from .search.find import SearchSettings, find_path
-from .search.keyframes import load_keyframes
+from .search.keyframes import Keyframe, load_keyframes
 from .search.path import Path, Sound, frames_of
 
 
@@ -58,6 +58,31 @@ class Analysis:
 @dataclass(frozen=True)
 class Wish:
     """What a search is asked for.
+
+    Attributes
+    ----------
+    frames : int
+        Length of the film.
+    beats : sequence of Beat
+        Seconds of the film.
+    keyframes : sequence of Keyframe
+    sound : Sound or None
+        What lies under the film.
+    seed : int
+    settings : SearchSettings
+    """
+
+    frames: int
+    beats: Sequence[Beat] = ()
+    keyframes: Sequence[Keyframe] = ()
+    sound: Sound | None = None
+    seed: int = 0
+    settings: SearchSettings = field(default_factory=SearchSettings)
+
+
+@dataclass(frozen=True)
+class WishInFiles:
+    """A wish as the command line words it.
 
     Attributes
     ----------
@@ -114,14 +139,16 @@ def analyze(
     """
     if not sources:
         sources = [Source(*entry) for entry in library.entries()]
-    footages: list[Footage] = []
-    for index, source in enumerate(sources):
-        name = source.path.name
-        part = progress.part(0.1 * index / len(sources), 0.1 * (index + 1) / len(sources), f"Reading {name}")
-        footage = library.footage(source.path, fps=source.fps, ranges=source.ranges, progress=part)
-        if any(footage.id == other.id for other in footages):
-            raise UserError(f"{name} is given twice.", "Give each footage once.")
-        footages.append(footage)
+        for source in sources:
+            if not source.path.exists():
+                raise UserError(
+                    f"The library remembers footage at {source.path}, which is not there any more.",
+                    f'Put it back, or run `vmg analyze --forget "{source.path}"`.',
+                )
+    footages = describe(sources, library, progress.part(0.0, 0.1))
+    for index, footage in enumerate(footages):
+        if any(footage.id == other.id for other in footages[:index]):
+            raise UserError(f"{footage.name} is given twice.", "Give each footage once.")
     if together:
         check_same_format(footages)
     analyses = _with_poses(footages, library, progress.part(0.1, 1.0))
@@ -131,12 +158,34 @@ def analyze(
     return analyses
 
 
+def describe(sources: Sequence[Source], library: FootageLibrary, progress: Progress = SILENT) -> list[Footage]:
+    """Describe footages, decoding what is seen for the first time.
+
+    Raises
+    ------
+    UserError
+        For a file that is no video.
+    """
+    parts = shares(source.path.stat().st_size if source.path.is_file() else 0 for source in sources)
+    return [
+        library.footage(
+            source.path,
+            fps=source.fps,
+            ranges=source.ranges,
+            progress=progress.part(*part, f"Reading {source.path.name}"),
+        )
+        for source, part in zip(sources, parts, strict=True)
+    ]
+
+
 def _with_poses(footages: Sequence[Footage], library: FootageLibrary, progress: Progress) -> list[Analysis]:
     estimator = MediapipeEstimator()
+    parts = shares(0 if library.has_poses(one, estimator) else one.frames for one in footages)
     analyses: list[Analysis] = []
-    for index, footage in enumerate(footages):
-        part = progress.part(index / len(footages), (index + 1) / len(footages), f"Poses of {footage.name}")
-        analyses.append(Analysis(footage, library.poses(footage, estimator, workers=workers(), progress=part)))
+    for footage, part in zip(footages, parts, strict=True):
+        inner = progress.part(*part, f"Poses of {footage.name}")
+        inner.update(0.0)
+        analyses.append(Analysis(footage, library.poses(footage, estimator, workers=workers(), progress=inner)))
     return analyses
 
 
@@ -157,28 +206,44 @@ def search(
     Raises
     ------
     UserError
-        When neither music nor length is given, or the wish cannot be met.
+        When the wish cannot be met.
     """
-    seconds = length_of(wish)
-    frames = frames_of(seconds, graph.fps)
-    if frames < 1:
-        raise UserError(f"{seconds:g} s is less than one frame.", "Ask for a longer film.")
-    sound = Sound(str(wish.music.resolve()), wish.music_start, seconds) if wish.music else None
+    if wish.frames < 1:
+        raise UserError("The film that is asked for has no frames.", "Ask for a longer film.")
     return find_path(
         [analysis.footage for analysis in analyses],
         graph,
         features,
-        frames=frames,
-        beats=beats_of(wish, seconds, progress.part(0.0, 0.2, "Listening")),
-        sound=sound,
-        keyframes=load_keyframes(wish.keyframes) if wish.keyframes else (),
+        frames=wish.frames,
+        beats=wish.beats,
+        sound=wish.sound,
+        keyframes=wish.keyframes,
         settings=wish.settings,
         seed=wish.seed,
-        progress=progress.part(0.2, 1.0),
+        progress=progress,
     )
 
 
-def length_of(wish: Wish) -> float:
+def read_wish(wish: WishInFiles, fps: Fraction, progress: Progress = SILENT) -> Wish:
+    """A wish with its files read, for footage of a rate.
+
+    Raises
+    ------
+    UserError
+        When neither music nor length is given, or a file cannot be read.
+    """
+    seconds = length_of(wish)
+    return Wish(
+        frames=frames_of(seconds, fps),
+        beats=beats_of(wish, seconds, progress),
+        keyframes=load_keyframes(wish.keyframes) if wish.keyframes else (),
+        sound=Sound(str(wish.music.resolve()), wish.music_start, seconds) if wish.music else None,
+        seed=wish.seed,
+        settings=wish.settings,
+    )
+
+
+def length_of(wish: WishInFiles) -> float:
     """Seconds of film that a wish asks for.
 
     Raises
@@ -199,7 +264,7 @@ def length_of(wish: Wish) -> float:
     return length - wish.music_start if wish.seconds is None else wish.seconds
 
 
-def beats_of(wish: Wish, seconds: float, progress: Progress = SILENT) -> list[Beat]:
+def beats_of(wish: WishInFiles, seconds: float, progress: Progress = SILENT) -> list[Beat]:
     """The beats that a wish names, in seconds of the film."""
     if wish.beats is not None:
         beats = [beat for beat in load_beats(wish.beats) if beat.time >= wish.music_start]
@@ -220,17 +285,25 @@ def generate(
 ) -> Path:
     """Fill the transitions of a path."""
     made = make_engine(engine)
+    materials = materials_of(analyses, library, progress.part(0.0, 0.2, "Background"))
+    return fill_transitions(path, materials, made, library, progress.part(0.2, 1.0))
+
+
+def materials_of(
+    analyses: Sequence[Analysis], library: FootageLibrary, progress: Progress = SILENT
+) -> dict[str, Material]:
+    """What engines need to know of footages, by content hash."""
     materials: dict[str, Material] = {}
     for index, analysis in enumerate(analyses):
-        part = progress.part(0.2 * index / len(analyses), 0.2 * (index + 1) / len(analyses), "Background")
+        part = progress.part(index / len(analyses), (index + 1) / len(analyses))
         plate = library.plate(analysis.footage, part)
         materials[analysis.footage.id] = Material(analysis.footage, analysis.track, plate)
-    return fill_transitions(path, materials, made, library, progress.part(0.2, 1.0))
+    return materials
 
 
 def cut(
     sources: Sequence[Source],
-    wish: Wish,
+    wish: WishInFiles,
     engine: str,
     out: FilePath,
     library: FootageLibrary,
@@ -241,14 +314,15 @@ def cut(
     check_cut(sources, wish, engine, out)
     analyses = analyze(sources, library, progress.part(0.0, 0.5))
     graph, features = build(analyses, library, settings, progress.part(0.5, 0.6))
-    path = search(analyses, graph, features, wish, progress.part(0.6, 0.75))
+    asked = read_wish(wish, graph.fps, progress.part(0.6, 0.63, "Listening"))
+    path = search(analyses, graph, features, asked, progress.part(0.63, 0.75))
     path = generate(path, analyses, engine, library, progress.part(0.75, 0.9))
     path.save(path_file(out))
     render(path, {a.footage.id: a.footage for a in analyses}, out, progress.part(0.9, 1.0, "Encoding"))
     return path
 
 
-def check_wish(sources: Sequence[Source], wish: Wish, out: FilePath) -> None:
+def check_wish(sources: Sequence[Source], wish: WishInFiles, out: FilePath) -> None:
     """Say what is wrong with a wish before minutes of work on the footage.
 
     Raises
@@ -264,7 +338,7 @@ def check_wish(sources: Sequence[Source], wish: Wish, out: FilePath) -> None:
         load_keyframes(wish.keyframes)
 
 
-def check_cut(sources: Sequence[Source], wish: Wish, engine: str, out: FilePath) -> None:
+def check_cut(sources: Sequence[Source], wish: WishInFiles, engine: str, out: FilePath) -> None:
     """The same for a whole cut."""
     make_engine(engine)
     if out.suffix.lower() not in SUFFIXES:
@@ -293,9 +367,11 @@ def footages_of(path: Path, library: FootageLibrary, progress: Progress = SILENT
             raise UserError(
                 f"The footage {entry.name} is not at {entry.path} any more.", "Put it back, or search again."
             )
-        if content_hash(file) != key:
+        if library.identity(file, progress) != key:
             raise UserError(f"{entry.path} is not the footage that the path was made from.", "Search again.")
-        footages[key] = library.footage(file, fps=Fraction(entry.fps), ranges=entry.ranges, progress=progress)
+        footages[key] = library.footage(
+            file, fps=Fraction(entry.fps), ranges=entry.ranges, identity=key, progress=progress
+        )
         last = max((segment.last for segment in path.segments if segment.footage == key), default=0)
         if last >= footages[key].frames:
             raise UserError(f"The path shows frames that {entry.name} does not have.", "Search again.")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
+import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +32,19 @@ from .progress import SILENT, Progress
 FEATURES_VERSION = "2"
 """Changes whenever features or edges are computed differently: older graphs are then not used any more."""
 
+INDEX_VERSION = "2"
+"""Changes whenever more is noted about a footage: it is then decoded again."""
+
 PLATE_VERSION = "1"
 """Likewise for background plates."""
 
 _STALE_SECONDS = 24 * 3600
+
+_OURS = re.compile(
+    r"footage/[0-9a-f]{64}/(index(-\w+)?\.npz|footage\.json|(poses|plate)-\w+\.npz|\.vmg-[^/]*)"
+    r"|graphs/([0-9a-f]{16}|\.vmg-[^/]*)\.npz"
+    r"|transitions/([0-9a-f]{16}|\.vmg-[^/]*)/\d{4,}\.png"
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +61,13 @@ class FootageLibrary:
     root: Path
 
     @classmethod
-    def default(cls) -> FootageLibrary:
+    def default(cls) -> Self:
         """The library in the user's cache."""
         return cls(cache_root() / "library")
+
+    def identity(self, path: Path, progress: Progress = SILENT) -> str:
+        """The content hash of a file."""
+        return content_hash(path, progress)
 
     def footage(
         self,
@@ -59,13 +75,19 @@ class FootageLibrary:
         *,
         fps: Fraction | None = None,
         ranges: Sequence[tuple[int, int]] | None = None,
+        identity: str | None = None,
         progress: Progress = SILENT,
     ) -> Footage:
-        """Describe a video file, decoding it only the first time; see `open_footage`."""
+        """Describe a video file, decoding it only the first time; see `open_footage`.
+
+        `identity` is its content hash, where that is known already.
+        """
         check_file(path)
-        index = self.root / "footage" / content_hash(path) / "index.npz"
+        index = self.root / "footage" / (identity or self.identity(path, progress)) / f"index-{INDEX_VERSION}.npz"
         if _whole(index):
             known = _load_footage(index, path)
+            if known.damage:
+                warnings.warn(known.damage, stacklevel=2)
         else:
             known = open_footage(path, progress=progress)
             _save_footage(index, known)
@@ -79,6 +101,23 @@ class FootageLibrary:
             "ranges": [list(pair) for pair in ranges] if ranges else None,
         }
         write_json(self.root / "footage" / footage.id / "footage.json", entry)
+
+    def forget(self, name: str) -> Path:
+        """Take a footage, by path or content hash, out of `entries`; what was computed from it stays.
+
+        Raises
+        ------
+        UserError
+            When no such footage was analysed.
+        """
+        for file in sorted(self.root.glob("footage/*/footage.json")):
+            path = Path(json.loads(file.read_text("utf-8"))["path"])
+            if name == file.parent.name or Path(name).resolve() == path:
+                file.unlink()
+                return path
+        raise UserError(
+            f"The library {self.root} holds no footage {name}.", "Give the path that it was analysed at, or its hash."
+        )
 
     def entries(self) -> list[tuple[Path, Fraction | None, tuple[tuple[int, int], ...] | None]]:
         """Path, stated rate and ranges of each analysed footage, by path.
@@ -103,15 +142,22 @@ class FootageLibrary:
             for entry in sorted(found, key=lambda entry: entry["path"])
         ]
 
+    def has_poses(self, footage: Footage, estimator: PoseEstimator) -> bool:
+        """Whether the poses of a footage were estimated."""
+        return _whole(self._poses_file(footage, estimator))
+
     def poses(
         self, footage: Footage, estimator: PoseEstimator, *, workers: int = 1, progress: Progress = SILENT
     ) -> PoseTrack:
         """The poses of a footage, estimated only the first time."""
-        key = settings_hash({"estimator": estimator.name, "version": estimator.version, "fps": str(footage.fps)})
-        file = self.root / "footage" / footage.id / f"poses-{key}.npz"
+        file = self._poses_file(footage, estimator)
         if not _whole(file):
             estimator.track(footage, workers=workers, progress=progress).save(file)
         return PoseTrack.load(file)
+
+    def _poses_file(self, footage: Footage, estimator: PoseEstimator) -> Path:
+        key = settings_hash({"estimator": estimator.name, "version": estimator.version, "fps": str(footage.fps)})
+        return self.root / "footage" / footage.id / f"poses-{key}.npz"
 
     def graph(
         self,
@@ -170,6 +216,22 @@ class FootageLibrary:
         """Where the frames of the transition with that hash belong."""
         return self.root / "transitions" / key
 
+    def files(self) -> list[Path]:
+        """Everything here that a library wrote, told by its name; a person's own files are none of it."""
+        names = (str(file.relative_to(self.root).as_posix()) for file in self.root.rglob("*") if not file.is_dir())
+        return sorted(self.root / name for name in names if _OURS.fullmatch(name))
+
+    def clear(self, progress: Progress = SILENT) -> None:
+        """Delete `files`, and the folders that are empty then."""
+        files = self.files()
+        for number, file in enumerate(files):
+            progress.update(number / len(files))
+            file.unlink(missing_ok=True)
+        folders = {parent for file in files for parent in file.parents if self.root in parent.parents}
+        for folder in sorted(folders, reverse=True):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
     def check(self) -> list[Path]:
         """Files that cannot be read; none in a sound library. Leftovers of killed jobs are removed when a day old."""
         broken = []
@@ -202,6 +264,7 @@ def _save_footage(file: Path, footage: Footage) -> None:
             time_base=np.array([footage.time_base.numerator, footage.time_base.denominator]),
             variable_rate=np.array(footage.variable_rate),
             shots=footage.shots,
+            damaged=np.array(footage.damaged),
         )
 
 
@@ -219,4 +282,5 @@ def _load_footage(file: Path, path: Path) -> Footage:
             variable_rate=bool(data["variable_rate"]),
             shots=data["shots"],
             ranges=np.array([[0, len(pts) - 1]], dtype=np.int32),
+            damaged=bool(data["damaged"]),
         )

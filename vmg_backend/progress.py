@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import accumulate
 
 from .errors import Cancelled
 
@@ -56,6 +57,13 @@ class Progress:
         child._start, child._end = self._start + start * width, self._start + end * width
         child._stage = stage or self._stage
         return child
+
+
+def shares(work: Iterable[int]) -> list[tuple[float, float]]:
+    """Begin and end of each piece's share of a job, where the pieces are so much work each."""
+    ends = [0, *accumulate(work)]
+    whole = max(ends[-1], 1)
+    return [(begin / whole, end / whole) for begin, end in zip(ends, ends[1:])]  # noqa: B905, RUF007 - runs in Python 3.8
 
 
 SILENT = Progress()

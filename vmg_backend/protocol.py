@@ -11,6 +11,7 @@ names as its own. Frames travel as files.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import types
@@ -38,7 +39,7 @@ def fingerprint() -> str:
 
 def encode(message: dict[str, Any]) -> bytes:
     """One line of the stream."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"  # ASCII: names that are no Unicode pass, too
 
 
 def as_json(record: Any) -> Any:  # noqa: ANN401 - any record below
@@ -58,6 +59,12 @@ def from_json(kind: type[_Record], data: Any) -> _Record:  # noqa: ANN401 - what
     return record
 
 
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Remembered: they are asked for with every message and every beat of one."""
+    return typing.get_type_hints(kind)
+
+
 def _read(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - walks type hints
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
@@ -67,11 +74,11 @@ def _read(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - walks type
             return None
         return _read(next(option for option in arguments if option is not type(None)), data, where)
     if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
+        make = typing.cast("type", kind)
+        hints = _hints(make)
         required = {field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING}
         if not isinstance(data, dict) or not required <= data.keys() <= hints.keys():
             raise ValueError(f"{where} is not complete, or holds more than is known")
-        make = typing.cast("type", kind)
         return make(**{name: _read(hints[name], value, f"{where}.{name}") for name, value in data.items()})
     if origin is tuple:
         if not isinstance(data, (list, tuple)):

@@ -7,18 +7,23 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import av.error
+import numpy as np
+
 from . import jobs, sample
-from .audio.beats import detect_beats, double, flip, halve, load_beats, offset, save_beats
+from .audio.beats import detect_beats, double, flip, halve, load_beats, offset, save_beats, tempo_of
 from .errors import UserError
 from .evaluation import film
 from .files import cache_root, check_output
-from .footage import parse_fps
+from .footage import VideoWriter, parse_fps
 from .graph.build import GraphSettings
-from .jobs import Source, Wish
+from .jobs import Source, WishInFiles
 from .library import FootageLibrary
 from .progress import Progress
 from .render import render as render_film
@@ -30,7 +35,11 @@ Words = argparse.Namespace
 
 def analyze(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg analyze``."""
-    analyses = jobs.analyze(_sources(words), _library(words), progress, together=False)
+    if not words.footage and not words.forget:
+        raise UserError("No footage is named.", "Give one or several video files.", title="Wrong words")
+    library = _library(words)
+    forgotten = [library.forget(name) for name in words.forget]
+    analyses = jobs.analyze(_sources(words), library, progress, together=False) if words.footage else []
     footages = [
         {
             "footage": analysis.footage.id,
@@ -40,6 +49,7 @@ def analyze(words: Words, progress: Progress) -> dict[str, Any]:
             "frames": analysis.footage.frames,
             "shots": analysis.footage.shots.tolist(),
             "frames_without_person": int((~analysis.track.person).sum()),
+            "damaged": analysis.footage.damage,
         }
         for analysis in analyses
     ]
@@ -48,7 +58,9 @@ def analyze(words: Words, progress: Progress) -> dict[str, Any]:
         f"no person in {entry['frames_without_person']}"
         for entry in footages
     ]
-    return {"footages": footages, "library": str(_library(words).root), "summary": "\n".join(lines)}
+    lines += [f"forgotten: {path}" for path in forgotten]
+    told = {"footages": footages, "forgotten": [str(path) for path in forgotten], "library": str(library.root)}
+    return {**told, "summary": "\n".join(lines)}
 
 
 def beats(words: Words, progress: Progress) -> dict[str, Any]:
@@ -62,7 +74,7 @@ def beats(words: Words, progress: Progress) -> dict[str, Any]:
     if words.out:
         save_beats(words.out, beats)
     pulse = [beat for beat in beats if beat.kind in ("beat", "bar")]
-    tempo = 60 * (len(pulse) - 1) / (pulse[-1].time - pulse[0].time) if len(pulse) > 1 else 0.0
+    tempo = tempo_of(beats)
     listed = [{"time": beat.time, "kind": beat.kind, "strength": beat.strength} for beat in beats]
     summary = f"{len(pulse)} beats, {tempo:.1f} per minute; {len(beats) - len(pulse)} onsets"
     if words.out is None and not words.json:
@@ -100,7 +112,8 @@ def search(words: Words, progress: Progress) -> dict[str, Any]:
     library = _library(words)
     analyses = jobs.analyze(_sources(words), library, progress.part(0.0, 0.6))
     graph, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.6, 0.8))
-    path = jobs.search(analyses, graph, features, wish, progress.part(0.8, 1.0))
+    asked = jobs.read_wish(wish, graph.fps, progress.part(0.8, 0.84, "Listening"))
+    path = jobs.search(analyses, graph, features, asked, progress.part(0.84, 1.0))
     path.save(words.out)
     return {**path.as_dict(), "summary": f"{_told(path)}\n{words.out}"}
 
@@ -146,7 +159,7 @@ def demo(words: Words, progress: Progress) -> dict[str, Any]:
     out: Path = words.out or folder / "vmg_demo.mp4"
     library = FootageLibrary(words.library or folder / "library")
     # More variety than the beats alone would choose from so little footage: a demo is looked at once.
-    wish = Wish(music=sample.MUSIC, beats=sample.BEATS, settings=SearchSettings(reuse_seconds=8.0))
+    wish = WishInFiles(music=sample.MUSIC, beats=sample.BEATS, settings=SearchSettings(reuse_seconds=8.0))
     path = jobs.cut([Source(sample.PERFORMER)], wish, words.engine, out, library, GraphSettings(), progress)
     return {**path.as_dict(), "out": str(out), "summary": f"{_told(path)}\nThe finished film: {out}"}
 
@@ -156,6 +169,11 @@ def doctor(words: Words, progress: Progress) -> dict[str, Any]:
     progress.update(0.0)
     library = _library(words)
     broken = [str(file) for file in library.check()] if library.root.exists() else []
+    problems = [f"Damaged: {file}; delete it, it is made again." for file in broken]
+    try:
+        _try_encoding(_existing(library.root))
+    except UserError as error:
+        problems.append(str(error))
     checks = {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("mediapipe", "numpy", "scipy", "av", "librosa")},
@@ -163,10 +181,34 @@ def doctor(words: Words, progress: Progress) -> dict[str, Any]:
         "free_disk_gb": round(shutil.disk_usage(_existing(library.root)).free / 1e9, 1),
         "library": str(library.root),
         "broken_files": broken,
+        "problems": problems,
     }
-    lines = [f"{name:12} {value}" for name, value in checks.items() if name != "broken_files"]
-    lines += [f"damaged: {file}; delete it, it is made again" for file in broken] or ["The library is sound."]
+    lines = [f"{name:12} {value}" for name, value in checks.items() if name not in ("broken_files", "problems")]
+    lines += [] if problems else ["The library is sound and can be written, and H.264 can be encoded."]
     return {**checks, "summary": "\n".join(lines)}
+
+
+def _try_encoding(folder: Path) -> None:
+    """Write a film of a few frames there, and delete it.
+
+    Raises
+    ------
+    UserError
+        When the folder cannot be written, or H.264 cannot be encoded.
+    """
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix=".vmg-", dir=folder) as place,
+            VideoWriter(Path(place) / "test.mp4", (64, 64), Fraction(24)) as film,
+        ):
+            for _ in range(4):
+                film.write(np.zeros((64, 64, 3), np.uint8))
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written: {error.strerror}.", "Choose another folder with --library, or VMG_CACHE."
+        ) from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise UserError(f"H.264 cannot be encoded ({error}).", "Install the environment again.") from error
 
 
 def _existing(folder: Path) -> Path:
@@ -182,6 +224,10 @@ def evaluate_beats(words: Words, progress: Progress) -> dict[str, Any]:
 
 def evaluate_transitions(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg evaluate transitions``."""
+    if words.sheet:
+        if words.sheet.suffix.lower() != ".png":
+            raise UserError(f"A contact sheet cannot be written as {words.sheet.name}.", "End the name in .png.")
+        check_output(words.sheet, [words.film])
     measured = _film(words, progress.part(0.0, 0.7))
     result = film.evaluate_transitions(measured, progress.part(0.7, 1.0))
     if words.sheet:
@@ -257,9 +303,9 @@ def _graph_settings(words: Words) -> GraphSettings:
     return GraphSettings(threshold_scale=words.threshold_scale)
 
 
-def _wish(words: Words) -> Wish:
+def _wish(words: Words) -> WishInFiles:
     settings = SearchSettings(hold_seconds=words.hold, cut_price=words.cut_price, reuse_seconds=words.reuse)
-    return Wish(
+    return WishInFiles(
         music=words.music,
         music_start=words.music_start,
         beats=words.beats,

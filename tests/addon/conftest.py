@@ -3,6 +3,7 @@
 `python3 bootstrap.py test` makes that environment, builds the zip and names it in VMG_EXTENSION.
 """
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -67,3 +68,102 @@ def enabled(installed):
     assert module is not None
     yield module
     addon_utils.disable(installed, default_set=True)
+
+
+@pytest.fixture
+def addon(enabled):
+    """Imports a module of the installed add-on: `addon("compat")`, `addon("timeline.keys")`."""
+    return lambda name: importlib.import_module(f"{enabled.__name__}.addon.{name}")
+
+
+@pytest.fixture
+def scene(bpy, enabled):
+    """The scene of a new file, 24 fps, 64 x 64, that the Sequencer shows; nothing of it is cached."""
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = 24, 1.0
+    scene.render.resolution_x = scene.render.resolution_y = 64
+    scene.render.use_sequencer = True
+    scene.view_settings.view_transform = "Standard"
+    editor = scene.sequence_editor_create()
+    editor.use_cache_raw = editor.use_cache_final = False  # 5.x may show a stretched strip's neighbouring frame
+    if hasattr(bpy.context.workspace, "sequencer_scene"):
+        bpy.context.workspace.sequencer_scene = scene
+    return scene
+
+
+@pytest.fixture(scope="session")
+def coded_frames(bpy, tmp_path_factory):
+    """Pictures 0000.png to 0059.png of 64 x 64 px; vertical bars say the number, the least bit on the left."""
+    folder = tmp_path_factory.mktemp("frames")
+    image = bpy.data.images.new("code", 64, 64)
+    for number in range(60):
+        row = [float(number >> (x // 8) & 1) for x in range(64)]
+        image.pixels = [value for x in row for value in (x, x, x, 1.0)] * 64
+        image.filepath_raw, image.file_format = str(folder / f"{number:04}.png"), "PNG"
+        image.save()
+    return folder
+
+
+@pytest.fixture
+def coded_movie(bpy, scene, addon, coded_frames, tmp_path_factory):
+    """Makes movies of the 60 coded pictures, by Blender: `coded_movie(30, 1.001)`. Leaves no strip behind."""
+    compat = addon("compat")
+
+    def make(fps, base=1.0):
+        path = _MOVIES.get((fps, base))
+        if path is None:
+            path = _MOVIES[fps, base] = tmp_path_factory.mktemp("movie") / "coded.mp4"
+            other = bpy.data.scenes.new("movie")
+            other.render.fps, other.render.fps_base = fps, base
+            other.render.resolution_x = other.render.resolution_y = 64
+            other.frame_start, other.frame_end = 1, 60
+            other.view_settings.view_transform = "Standard"
+            compat.set_render_output(other, str(path))
+            files = [coded_frames / f"{number:04}.png" for number in range(60)]
+            compat.new_images(other.sequence_editor_create(), "code", files, 1, 1)
+            bpy.ops.render.render(animation=True, scene=other.name)
+            bpy.data.scenes.remove(other)
+        return path
+
+    return make
+
+
+_MOVIES = {}
+
+
+@pytest.fixture
+def shown(bpy, scene, tmp_path):
+    """The number that the coded picture shows at a timeline frame, read from a real render."""
+
+    def read(frame):
+        render = scene.render
+        if hasattr(render.image_settings, "media_type"):
+            render.image_settings.media_type = "IMAGE"
+        render.image_settings.file_format = "PNG"
+        render.filepath = str(tmp_path / "shown.png")
+        scene.frame_set(frame)
+        bpy.ops.render.render(write_still=True, scene=scene.name)
+        image = bpy.data.images.load(render.filepath, check_existing=False)
+        row = list(image.pixels)[32 * 64 * 4 : 33 * 64 * 4 : 4]
+        bpy.data.images.remove(image)
+        return sum(1 << bit for bit in range(8) if sum(row[bit * 8 + 2 : bit * 8 + 6]) > 2)
+
+    return read
+
+
+@pytest.fixture
+def add_movie(bpy, scene, addon):
+    """Adds a movie as the person does by Add Movie: `add_movie(path, stretched=True)`."""
+
+    def add(path, *, stretched, at=10, channel=1):
+        options = {"move_strips": False} if bpy.app.version >= (5, 0) else {}  # else it waits for the mouse
+        before = {strip.name for strip in addon("compat").strips(scene.sequence_editor)}
+        with addon("compat").editor_override(bpy.context, scene):
+            bpy.ops.sequencer.movie_strip_add(
+                filepath=str(path), frame_start=at, channel=channel, sound=False, use_framerate=False,
+                adjust_playback_rate=stretched, **options,
+            )  # fmt: skip
+        return next(s for s in addon("compat").strips(scene.sequence_editor) if s.name not in before)
+
+    return add

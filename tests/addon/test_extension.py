@@ -15,7 +15,7 @@ def test_the_environment_has_nothing_of_the_backend(name):
 
 
 def test_the_panel_is_in_the_sequencers_sidebar(bpy, enabled):
-    panel = bpy.types.VMG_PT_motion_graph
+    panel = bpy.types.VMG_PT_setup
     assert (panel.bl_space_type, panel.bl_region_type, panel.bl_category) == ("SEQUENCE_EDITOR", "UI", "Motion Graph")
 
 
@@ -31,7 +31,7 @@ def test_disabling_leaves_nothing_registered(bpy, installed):
     assert ours() == set()
     for _ in range(2):  # a second time too: what is left behind shows then at the latest
         assert addon_utils.enable(installed, default_set=True) is not None
-        assert "VMG_PT_motion_graph" in ours()
+        assert "VMG_PT_setup" in ours()
         addon_utils.disable(installed, default_set=True)
         assert ours() == set()
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 
 from vmg_backend import sample
 from vmg_backend.cli import main
+from vmg_backend.footage import Footage
 from vmg_backend.library import FootageLibrary
 from vmg_backend.search.path import Path as FoundPath
 
@@ -73,6 +75,9 @@ def test_help_loads_nothing_heavy() -> None:
         (["search", "--out", "p.json", "--seconds", "3"], "vmg analyze"),
         (["render", "p.json", "--out", "y.mp4"], "vmg search"),
         (["evaluate", "beats", "y.mp4", "--beats", "b.txt"], ""),
+        (["evaluate", "transitions", "y.mp4", "--sheet", "x.txt"], ".png"),
+        (["analyze"], "No footage"),
+        (["analyze", "--forget", "gone.mp4"], "gone.mp4"),
     ],
 )
 def test_user_errors_exit_2_with_one_json_object(
@@ -262,6 +267,80 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capsys: pytest.Cap
     blocked.write_text("not a folder")
     assert main(["analyze", str(sample.PERFORMER), "--library", str(blocked / "lib"), "--json"]) == 2
     assert "Choose a folder" in json.loads(capsys.readouterr().out)["error"]["remedy"]
+
+
+def test_a_cache_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    blocked = tmp_path / "a file"
+    blocked.write_text("not a folder")
+    for words in (["analyze", sample.PERFORMER], ["doctor"]):
+        code, _, err = said(vmg(*words, cache=blocked / "cache"))
+        assert code == 2
+        assert "Traceback" not in err
+        assert str(blocked) in err.splitlines()[-1]
+
+
+def test_doctor_names_what_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "graphs" / "0123456789abcdef.npz"
+    assert main(["doctor", "--library", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["problems"] == []
+    broken.parent.mkdir()
+    broken.write_text("no archive")
+    assert main(["doctor", "--library", str(tmp_path), "--json"]) == 2
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["broken_files"] == [str(broken)]
+    assert str(broken) in shown.err
+    assert list(tmp_path.iterdir()) == [broken.parent]  # nothing is left of what was tried
+
+
+def test_whoever_stops_listening_gets_no_traceback() -> None:
+    process = vmg("beats", sample.MUSIC)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    assert process.wait(timeout=900) == 0
+
+
+def test_damage_is_said_in_one_line_each_time_and_kept_in_the_library(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = tmp_path / "torn.mp4"
+    torn.write_bytes(sample.PERFORMER.read_bytes()[:150_000])
+    monkeypatch.setattr("vmg_backend.jobs._with_poses", lambda footages, *_: [_Seen(one) for one in footages])
+    for _ in range(2):
+        assert main(["analyze", str(torn), "--library", str(tmp_path / "lib"), "--json"]) == 0
+        shown = capsys.readouterr()
+        (footage,) = json.loads(shown.out)["footages"]
+        assert "cut short" in footage["damaged"]
+        assert f"Warning: {footage['damaged']}" in shown.err.splitlines()
+        assert "UserWarning" not in shown.err
+
+
+class _Seen:
+    """An analysis with a person in each frame."""
+
+    def __init__(self, footage: Footage) -> None:
+        self.footage = footage
+        self.track = SimpleNamespace(person=np.ones(footage.frames, dtype=bool))
+
+
+def test_footage_that_was_moved_is_named_and_can_be_forgotten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = FootageLibrary(tmp_path / "lib")
+    for name in ("moved.mp4", "stays.mp4"):
+        shutil.copy(sample.PERFORMER, tmp_path / name)
+        with (tmp_path / name).open("ab") as file:
+            file.write(name.encode())  # other content, another footage
+        library.remember(library.footage(tmp_path / name), None, None)
+    (tmp_path / "moved.mp4").unlink()
+    assert main(["graph", "--library", str(library.root), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert "moved.mp4" in error["message"]
+    assert "--forget" in error["remedy"]
+    assert main(["analyze", "--forget", str(tmp_path / "moved.mp4"), "--library", str(library.root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["forgotten"] == [str(tmp_path / "moved.mp4")]
+    assert [entry[0].name for entry in library.entries()] == ["stays.mp4"]
 
 
 def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vmg_backend.search.exact import route_cost, solve
+from vmg_backend.progress import Progress
+from vmg_backend.search import exact
+from vmg_backend.search.exact import Table, route_cost, solve
 from vmg_backend.search.problem import Problem, Route
-from vmg_backend.search.reuse import conflicts, solve_without_reuse
+from vmg_backend.search.reuse import conflicts, find_without_reuse, solve_without_reuse
 
 
 def exhaustive(problem: Problem, window: int = 0) -> float:
@@ -131,6 +133,42 @@ def test_equals_exhaustive_search() -> None:
     assert impossible >= 20
 
 
+def part_of(problem: Problem, first: int, barred: np.ndarray) -> Problem:
+    """The problem of some output frames, with bans in place of pins."""
+    end = first + len(barred)
+    bans = [(t, int(v), int(v)) for t, v in zip(*np.nonzero(barred), strict=True)]
+    bans += [(t - first, a, b) for t, a, b in problem.bans if first <= t < end]
+    return replace(
+        problem,
+        frames=len(barred),
+        node_cost=lambda t: problem.node_cost(t + first),
+        cut_cost=lambda t: problem.cut_cost(t + first),
+        pins={t - first: node for t, node in problem.pins.items() if first <= t < end},
+        bans=tuple(bans),
+    )
+
+
+@pytest.mark.parametrize("remembered", [0, 32_000_000])
+def test_a_part_with_more_barred_equals_exhaustive_search(remembered: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exact, "_REMEMBERED_VALUES", remembered)
+    rng = np.random.default_rng(5)
+    solved = 0
+    for _ in range(200):
+        problem = random_problem(rng)
+        table = Table(problem)
+        for _ in range(2):
+            first = int(rng.integers(problem.frames))
+            barred = rng.random((int(rng.integers(1, problem.frames - first + 1)), problem.nodes)) < 0.1
+            part = part_of(problem, first, barred)
+            route, expected = table.solve(barred, first), exhaustive(part)
+            assert (np.inf if route is None else route.cost) == pytest.approx(expected)
+            if route is not None:
+                check_valid(part, route)
+                assert table.cost(route.nodes, route.cuts, first) == pytest.approx(expected)
+                solved += 1
+    assert solved >= 100
+
+
 @pytest.mark.parametrize("mutation", ["hold", "price", "edge", "pin"])
 def test_notices_a_wrong_search(mutation: str) -> None:
     """The comparison above fails for a search with another hold, price, edge or pin: it is no test that cannot fail."""
@@ -191,6 +229,36 @@ def test_bounds_are_true_however_little_is_branched() -> None:
             assert not conflicts(found.route.nodes, window, problem.pins)
             open_gaps += found.gap > 1e-6
     assert open_gaps > 0
+
+
+def test_a_known_path_is_never_made_worse() -> None:
+    rng = np.random.default_rng(6)
+    found = 0
+    for _ in range(100):
+        table = Table(replace(random_problem(rng), bans=()))
+        wide, narrow = sorted((int(window) for window in rng.integers(1, 9, size=2)), reverse=True)
+        known = find_without_reuse(table, wide)
+        if known is not None:
+            better = find_without_reuse(table, narrow, known=known.route)
+            assert better is not None
+            assert better.route.cost <= known.route.cost + 1e-9
+            found += 1
+    assert found >= 50
+
+
+def test_progress_is_told_in_every_phase() -> None:
+    """And so it can be cancelled in every phase."""
+    rng = np.random.default_rng(7)
+    problem = next(
+        problem
+        for problem in (replace(random_problem(rng), bans=()) for _ in range(1000))
+        if (found := solve_without_reuse(problem, 6, branchings=8)) is not None and found.gap > 0
+    )
+    stages: list[float] = []
+    solve_without_reuse(problem, 6, branchings=8, progress=Progress(lambda fraction, _: stages.append(fraction)))
+    assert stages == sorted(stages)
+    assert any(0 < fraction < 0.7 for fraction in stages)
+    assert sum(fraction >= 0.7 for fraction in stages) >= 2  # in branch and bound, too
 
 
 def test_conflicts_are_those_of_a_plain_comparison() -> None:

@@ -193,7 +193,7 @@ def test_rounded_stamps_are_of_constant_rate_and_conform_without_loss(tmp_path, 
     footage = open_footage(path)
     assert (footage.fps, footage.variable_rate, footage.frames) == (rate, False, 80)
     assert needs_conform(footage) == (1000 % rate != 0)
-    _check_conformed(footage, conform(footage, tmp_path / "out" / "a.mp4"), lossless=True)
+    _check_conformed(footage, conform(footage, tmp_path / "out" / "a.mp4").path, lossless=True)
 
 
 def test_variable_rate_is_told_and_conforms(tmp_path):
@@ -205,7 +205,7 @@ def test_variable_rate_is_told_and_conforms(tmp_path):
     assert footage.frames == 50
     assert 60 / 3 < footage.fps < 60 / 2  # the mean step is 2.2
     assert needs_conform(footage)
-    _check_conformed(footage, conform(footage, tmp_path / "c.mp4"), lossless=True)
+    _check_conformed(footage, conform(footage, tmp_path / "c.mp4").path, lossless=True)
 
 
 def test_dropped_frames_are_no_variable_rate_but_need_conforming(tmp_path):
@@ -213,14 +213,14 @@ def test_dropped_frames_are_no_variable_rate_but_need_conforming(tmp_path):
     footage = open_footage(write_video(tmp_path / "d.mp4", stamps))
     assert (footage.fps, footage.variable_rate, footage.frames) == (30, False, 60)
     assert needs_conform(footage)
-    _check_conformed(footage, conform(footage, tmp_path / "c.mp4"), lossless=True)
+    _check_conformed(footage, conform(footage, tmp_path / "c.mp4").path, lossless=True)
 
 
 def test_what_mp4_has_no_place_for_is_encoded_anew_and_said(tmp_path):
     path = write_video(tmp_path / "f.mkv", [k * 33 for k in range(30)], time_base=Fraction(1, 1000), codec="libvpx")
     footage = open_footage(path)
     with pytest.warns(UserWarning, match="encoded anew"):
-        made = conform(footage, tmp_path / "c.mp4")
+        made = conform(footage, tmp_path / "c.mp4").path
     _check_conformed(footage, made, lossless=False)
 
 
@@ -228,12 +228,12 @@ def test_conforming_keeps_the_rotation(tmp_path):
     stamps = [round(k * 1000 / 30) for k in range(20)]
     path = write_video(tmp_path / "r.mov", stamps, time_base=Fraction(1, 1000), rotation=-90)
     footage = open_footage(path)
-    _check_conformed(footage, conform(footage, tmp_path / "c.mp4"), lossless=True)
+    _check_conformed(footage, conform(footage, tmp_path / "c.mp4").path, lossless=True)
 
 
 def test_conforming_at_the_rate_that_the_person_states(tmp_path):
     footage = open_footage(write_video(tmp_path / "slow.mp4", 20), fps=Fraction(60))
-    made = open_footage(conform(footage, tmp_path / "c.mp4"))
+    made = open_footage(conform(footage, tmp_path / "c.mp4").path)
     assert (made.fps, made.frames) == (60, 20)
 
 

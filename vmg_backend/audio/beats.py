@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..files import write_json
@@ -69,12 +70,19 @@ def detect_beats(
         When the file cannot be read (`vmg_backend.audio.decode.load_audio`).
     """
     from .decode import load_audio
-    from .rhythm import RATE, find_rhythm
+    from .rhythm import RATE
 
     progress.update(0.0)
-    samples, _ = load_audio(path, start=start, seconds=seconds, rate=RATE)
+    samples, _ = load_audio(path, start=start, seconds=seconds, rate=RATE, progress=progress)
     progress.update(0.2)
-    rhythm = find_rhythm(samples, progress.part(0.2, 1.0))
+    return beats_in(samples, progress.part(0.2, 1.0))
+
+
+def beats_in(samples: NDArray[np.float32], progress: Progress = SILENT) -> list[Beat]:
+    """The same for samples [N], `rhythm.RATE` a second."""
+    from .rhythm import find_rhythm
+
+    rhythm = find_rhythm(samples, progress)
     grid: list[Beat] = [
         Beat(float(time), "bar" if bar else "beat", float(strength))
         for time, bar, strength in zip(rhythm.beats, rhythm.downbeats, rhythm.beat_strengths, strict=True)
@@ -85,6 +93,12 @@ def detect_beats(
         if np.abs(rhythm.beats - time).min(initial=np.inf) > SAME
     ]
     return _sorted(grid + onsets)
+
+
+def tempo_of(beats: Sequence[Beat]) -> float:
+    """Mean beats per minute; 0 without beats."""
+    pulse = [beat.time for beat in beats if beat.pulse]
+    return 60 * (len(pulse) - 1) / (pulse[-1] - pulse[0]) if len(pulse) > 1 else 0.0
 
 
 def halve(beats: Sequence[Beat]) -> list[Beat]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -26,7 +27,13 @@ LENGTH_IS_ESTIMATED = frozenset({"mp3", "aac"})
 
 
 def load_audio(
-    path: Path, *, start: float = 0.0, seconds: float | None = None, rate: int = 22050, mono: bool = True
+    path: Path,
+    *,
+    start: float = 0.0,
+    seconds: float | None = None,
+    rate: int = 22050,
+    mono: bool = True,
+    progress: Progress = SILENT,
 ) -> tuple[NDArray[np.float32], int]:
     """Read the sound of a media file (music, or a video's sound track), resampled.
 
@@ -45,6 +52,8 @@ def load_audio(
         Samples per second wanted.
     mono : bool
         Whether to average the channels.
+    progress : Progress
+        Only asked whether to stop.
 
     Returns
     -------
@@ -68,6 +77,7 @@ def load_audio(
     blocks: list[NDArray[np.float32]] = []
     end = 0
     for at, block, native in _blocks(path):
+        progress.check()
         end = at + len(block)
         first = round(start * native)
         last = None if seconds is None else first + round(seconds * native)

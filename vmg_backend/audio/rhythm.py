@@ -4,6 +4,8 @@ What librosa 0.11 alone does, and what is done about it here:
 
 - It reports beats about 25 ms after the sound's attack (`LATENESS`, subtracted).
 - Its onset envelope, the better one by median over the bands, hardly sees a kick drum: the low band is added.
+- It looks for the largest sum over beats, and an attack is never below 0: one beat too many costs nothing, so where the
+  music slows down it squeezes one in. The envelope's mean is taken off: a beat has to be better than chance.
 - One tempo for the whole piece loses pieces that change theirs; its own tempo of each moment jumps between octaves.
   Here the tempo is a path through the tempogram that may change but pays for it.
 - The beat at the very start is not reported: the grid goes on to both sides while the music sounds.
@@ -35,7 +37,7 @@ SILENCE = 1e-4
 SOUNDING = 1e-4
 """Power, as a share of the loud parts' (-40 dB), above which the music sounds."""
 TORN_OFF = 0.85
-"""A first or last beat nearer to its neighbour than this share of the usual is the file's end, not the music's beat."""
+"""First or last beats nearer to their neighbours than this share of the usual are squeezed in at the file's end."""
 
 SLOWEST, FASTEST, PREFERRED = 50.0, 220.0, 120.0
 """Tempi in beats per minute: the bounds, and the one that counts most (log-normal, one octave wide)."""
@@ -195,7 +197,13 @@ def _track(envelope: NDArray[np.float64], tempo: NDArray[np.float64]) -> NDArray
     import librosa
 
     _, beats = librosa.beat.beat_track(
-        onset_envelope=envelope, sr=RATE, hop_length=HOP, bpm=tempo, tightness=TIGHTNESS, trim=False, units="time"
+        onset_envelope=envelope - envelope.mean(),
+        sr=RATE,
+        hop_length=HOP,
+        bpm=tempo,
+        tightness=TIGHTNESS,
+        trim=False,
+        units="time",
     )
     return np.asarray(beats, np.float64) - LATENESS
 
@@ -217,14 +225,15 @@ def _in_phase(
 
 def _where_music_sounds(beats: NDArray[np.float64], power: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
     """Continue the grid to both sides while the music sounds; drop beats in the silence around it."""
-    if len(beats) < 2:
-        return beats[beats >= 0.0]
     frames = np.flatnonzero(power > SOUNDING * np.percentile(power, 95))
     begin = max(0.0, frames[0] * FRAME - NEAR)
     end = min(seconds, frames[-1] * FRAME)
+    beats = beats[(beats >= begin - NEAR) & (beats <= end)]
+    if len(beats) < 2:
+        return np.asarray(np.maximum(beats, 0.0))
     gaps = np.diff(beats)
-    short = gaps < TORN_OFF * np.median(gaps)
-    beats = beats[int(short[0]) : len(beats) - int(short[-1])]
+    usual = np.flatnonzero(gaps >= TORN_OFF * np.median(gaps))
+    beats = beats[usual[0] : usual[-1] + 2]
     gaps = np.diff(beats)
     ahead, behind = float(np.median(gaps[:8])), float(np.median(gaps[-8:]))
     before = np.arange(beats[0] - ahead, begin - NEAR, -ahead)[::-1]

@@ -56,13 +56,13 @@ def plate_of(footage: Footage, reader: FrameReader, progress: Progress = SILENT)
     chosen = usable[np.unique(np.linspace(0, len(usable) - 1, min(_SAMPLES, len(usable))).round().astype(int))]
     frames: list[NDArray[np.uint8]] = []
     mattes: list[Matte] = []
-    reading = progress.part(0.0, 0.8, "looking for the background")
+    reading = progress.part(0.0, 0.8, "Looking for the background")
     with PersonMatte() as cutter:
         for count, k in enumerate(chosen):
             reading.update(count / len(chosen))
             frames.append(reader.frame(int(k)))
             mattes.append(cutter.matte(frames[-1]))
-    return estimate_plate(frames, mattes, progress.part(0.8, 1.0, "clearing the background"))
+    return estimate_plate(frames, mattes, progress.part(0.8, 1.0, "Clearing the background"))
 
 
 def estimate_plate(frames: Sequence[NDArray[np.uint8]], mattes: Sequence[Matte], progress: Progress = SILENT) -> Plate:

@@ -6,9 +6,9 @@ stamps are rounded (Matroska's milliseconds), have gaps, or follow no constant r
 
 from __future__ import annotations
 
-import math
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import av.error
@@ -38,14 +38,23 @@ def needs_conform(footage: Footage) -> bool:
     if rate is None or rate <= 0:
         return True
     ticks = 1 / (rate * footage.time_base)
-    for k in range(footage.frames):
-        for asked in (math.floor(k * ticks), math.floor(k * ticks + 0.5)):
-            if np.searchsorted(footage.pts, start + asked, side="right") - 1 != k:
-                return True
-    return False
+    k = np.arange(footage.frames, dtype=np.int64)
+    down = k * ticks.numerator // ticks.denominator
+    nearest = (2 * k * ticks.numerator + ticks.denominator) // (2 * ticks.denominator)
+    return any(
+        not np.array_equal(np.searchsorted(footage.pts, start + asked, side="right") - 1, k)
+        for asked in (down, nearest)
+    )
 
 
-def conform(footage: Footage, destination: Path, progress: Progress = SILENT) -> Path:
+class Conformed(NamedTuple):
+    """The copy, and whether its pictures had to be encoded anew."""
+
+    path: Path
+    encoded: bool
+
+
+def conform(footage: Footage, destination: Path, progress: Progress = SILENT) -> Conformed:
     """Make a file with frame k of `footage` at the time k / fps, without sound.
 
     The packets are copied, so that the pictures stay what they are; where they cannot be (a codec that
@@ -59,7 +68,7 @@ def conform(footage: Footage, destination: Path, progress: Progress = SILENT) ->
 
     Returns
     -------
-    destination : Path
+    Conformed
 
     Raises
     ------
@@ -67,18 +76,23 @@ def conform(footage: Footage, destination: Path, progress: Progress = SILENT) ->
         When `destination` cannot be written.
     """
     with writing(destination) as temporary:
-        if not (_remux(footage, temporary) and _is_regular(footage, temporary, progress.part(0.0, 0.3))):
+        copied = _remux(footage, temporary, progress) and _is_regular(footage, temporary, progress.part(0.0, 0.3))
+        if not copied:
             _encode(footage, temporary, progress.part(0.3, 1.0))
     progress.update(1.0)
-    return destination
+    return Conformed(destination, not copied)
 
 
-def _remux(footage: Footage, target: Path) -> bool:
+def _remux(footage: Footage, target: Path, progress: Progress) -> bool:
     """Copy the packets with regular time stamps; False where that is impossible."""
     try:
         with opened(footage.path) as source:
             stream = video_stream(source, footage.path)
-            packets = [packet for packet in source.demux(stream) if packet.size and not packet.is_discard]
+            packets = []
+            for packet in source.demux(stream):
+                progress.check()
+                if packet.size and not packet.is_discard:
+                    packets.append(packet)
             shown = [packet.pts for packet in packets if packet.pts is not None]
             if len(shown) < len(packets) or sorted(shown) != footage.pts.tolist():
                 return False
@@ -88,6 +102,7 @@ def _remux(footage: Footage, target: Path) -> bool:
                 copy = container.add_stream_from_template(stream)
                 copy.time_base = 1 / footage.fps
                 for position, (packet, number) in enumerate(zip(packets, numbers.tolist(), strict=True)):
+                    progress.check()
                     packet.stream = copy
                     packet.time_base = 1 / footage.fps
                     packet.pts, packet.dts, packet.duration = number, position - delay, 1

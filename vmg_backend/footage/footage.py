@@ -35,6 +35,8 @@ class Footage:
         First and last frame (inclusive) of each shot; the shots cover all frames.
     ranges : int32 [R, 2]
         First and last frame (inclusive) of what may be used; all frames unless the person said otherwise.
+    damaged : bool
+        Whether the file is damaged or cut short after its last frame.
     """
 
     id: str
@@ -47,11 +49,19 @@ class Footage:
     variable_rate: bool
     shots: NDArray[np.int32]
     ranges: NDArray[np.int32]
+    damaged: bool = False
 
     @property
     def frames(self) -> int:
         """The number of frames, by decoding."""
         return len(self.pts)
+
+    @property
+    def damage(self) -> str | None:
+        """A sentence about the damage; None without."""
+        if not self.damaged:
+            return None
+        return f"{self.name} is damaged or cut short: only its first {self.frames} frames are used."
 
     @property
     def name(self) -> str:

@@ -54,7 +54,7 @@ def open_footage(
     """
     path = Path(path)
     check_file(path)
-    identity = content_hash(path)
+    identity = content_hash(path, progress)
     scan = scan_video(path, progress)
     if len(scan.pts) < 2:
         raise UserError(
@@ -62,12 +62,8 @@ def open_footage(
             "Choose a video of at least two frames.",
             title="No video",
         )
-    if scan.damaged:
-        warnings.warn(
-            f"{path.name} is damaged or cut short: only its first {len(scan.pts)} frames are used.", stacklevel=2
-        )
     rate, variable = rate_of_stamps(scan.pts, scan.time_base, scan.declared_rate)
-    return Footage(
+    footage = Footage(
         id=identity,
         path=path,
         fps=fps if fps is not None else rate,
@@ -78,7 +74,11 @@ def open_footage(
         variable_rate=variable,
         shots=find_shots(scan.thumbnails),
         ranges=usable_ranges(ranges, len(scan.pts), path),
+        damaged=scan.damaged,
     )
+    if footage.damage:
+        warnings.warn(footage.damage, stacklevel=2)
+    return footage
 
 
 def check_same_format(footages: Sequence[Footage]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +18,7 @@ from ..files import settings_hash, writing_folder
 from ..footage import Footage, FrameReader
 from ..library import FootageLibrary
 from ..pose.track import PoseTrack
-from ..progress import SILENT, Progress
+from ..progress import SILENT, Progress, shares
 from ..search.path import Path, Transition
 from .interpolator import Continuation, Frames, Gap, Interpolator
 
@@ -67,22 +67,55 @@ def fill_transitions(
         Where the frames are kept.
     progress : Progress
     """
-    filled: list[Transition] = []
+    made = fill(path.transitions, path.seed, materials, engine, library.transition_folder, progress)
+    return path.with_transitions([transition for transition, _ in made])
+
+
+def fill(
+    transitions: Sequence[Transition],
+    seed: int,
+    materials: Mapping[str, Material],
+    engine: Interpolator,
+    place: Callable[[str], FilePath],
+    progress: Progress = SILENT,
+) -> Iterator[tuple[Transition, bool]]:
+    """Fill one transition after the other; each comes as soon as its frames are there.
+
+    Parameters
+    ----------
+    transitions : sequence of Transition
+        Pinned ones that have frames stay as they are.
+    seed : int
+        The path's.
+    materials : mapping of str to Material
+        By content hash.
+    engine : Interpolator
+    place : callable
+        The folder of the frames, named by the transition's hash; frames that lie there are not made again.
+    progress : Progress
+
+    Yields
+    ------
+    transition : Transition
+        Filled.
+    made : bool
+        Whether its frames were made now.
+    """
     with ExitStack() as stack:
         readers = {key: stack.enter_context(FrameReader(material.footage)) for key, material in materials.items()}
-        for index, transition in enumerate(path.transitions):
-            part = progress.part(index / len(path.transitions), (index + 1) / len(path.transitions), "Transitions")
+        folders = [place(transition_hash(transition, materials, engine, seed)) for transition in transitions]
+        work = [0 if folder.is_dir() else one.frames for folder, one in zip(folders, transitions, strict=True)]
+        for transition, folder, share in zip(transitions, folders, shares(work), strict=True):
+            part = progress.part(*share, "Transitions")
             part.update(0.0)
             if transition.pinned and transition.frames_dir:
-                filled.append(transition)
+                yield transition, False
                 continue
-            key = transition_hash(transition, materials, engine, path.seed)
-            folder = library.transition_folder(key)
-            if not _whole(folder, transition.frames, materials[transition.to.footage].footage.size):
-                gap = gap_of(transition, materials, readers, path.seed)
+            missing = not _whole(folder, transition.frames, materials[transition.to.footage].footage.size)
+            if missing:
+                gap = gap_of(transition, materials, readers, seed)
                 _write(folder, engine.fill(gap, part))
-            filled.append(replace(transition, engine=engine.name, hash=key, frames_dir=str(folder)))
-    return path.with_transitions(filled)
+            yield replace(transition, engine=engine.name, hash=folder.name, frames_dir=str(folder)), missing
 
 
 def transition_hash(transition: Transition, materials: Mapping[str, Material], engine: Interpolator, seed: int) -> str:

@@ -78,14 +78,14 @@ class Flow:
 
     def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
         """The n frames [n, H, W, 3] of `gap`."""
-        cutting = progress.part(0.0, 0.5, "cutting out the person")
+        cutting = progress.part(0.0, 0.5, "Cutting out the person")
         with self._matting() as cutter:
             mattes_a = self._mattes(gap.outgoing, gap.plate_before, cutter, cutting.part(0.0, 0.5))
             mattes_b = self._mattes(gap.incoming, gap.plate_after, cutter, cutting.part(0.5, 1.0))
         a_lines, b_lines, sure = self._lines(gap)
         crop = _crop_of([*mattes_a, *mattes_b])
         made = np.empty_like(gap.outgoing.frames)
-        drawing = progress.part(0.5, 1.0, "morphing")
+        drawing = progress.part(0.5, 1.0, "Morphing")
         for k, weight in enumerate(crossing_weights(gap.length)):
             drawing.update(k / gap.length)
             a, b = gap.outgoing.frames[k], gap.incoming.frames[k]

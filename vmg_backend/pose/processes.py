@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
@@ -101,7 +102,8 @@ def run(task: Task[Job, Result], jobs: Sequence[Job], *, steps: int, workers: in
 
 
 def _serve(connection: Connection, task: Task[Any, Any]) -> None:
-    """Work on the jobs that come through `connection` until it closes."""
+    """Work on the jobs that come through `connection` until it closes or the process that asked is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked decides what Ctrl-C ends
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # mediapipe and TensorFlow Lite write to the descriptors, past sys.stderr
@@ -123,3 +125,11 @@ def _serve(connection: Connection, task: Task[Any, Any]) -> None:
             connection.send(("result", result))
     except BrokenPipeError:
         return  # the process that asked is gone
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, however that came about."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

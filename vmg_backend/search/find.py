@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,15 @@ from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
 from ..progress import SILENT, Progress
 from .conditions import BeatCondition, Condition, VarietyCondition, beat_closeness
+from .exact import Table
 from .keyframes import Keyframe, pin_keyframes
 from .motion_beats import cut_motion_beats, node_motion_beats
 from .path import FootageEntry, Path, Sound, lay_out, output_joints
 from .problem import Problem, Route
-from .reuse import Certified, solve_without_reuse
+from .reuse import Certified, find_without_reuse, proved
 
 REUSE_PRICE = 0.1
 """What a wide window may cost for each second of the film: one missed beat in ten seconds."""
-
-_REMEMBERED_VALUES = 32_000_000  # 256 MB
 
 
 @dataclass(frozen=True)
@@ -120,10 +118,10 @@ def find_path(
         runs=graph.runs,
         source=graph.source,
         target=graph.target,
-        cut_cost=_remembered(lambda t: _sum((condition.cut_cost(t) for condition in conditions), price), frames),
+        cut_cost=lambda t: _sum((condition.cut_cost(t) for condition in conditions), price),
         frames=frames,
         hold=hold,
-        node_cost=_remembered(lambda t: _sum((condition.node_cost(t) for condition in conditions), nothing), frames),
+        node_cost=lambda t: _sum((condition.node_cost(t) for condition in conditions), nothing),
     )
     names = {footage.id: footage.name for footage in footages}
     if keyframes:
@@ -158,12 +156,6 @@ def _haste(graph: MotionGraph, longest_half: int) -> NDArray[np.float64]:
     return np.asarray(share * np.maximum(1.0, np.minimum(share, 1.0) * longest_half / graph.half))
 
 
-def _remembered(cost: Callable[[int], NDArray[np.float64]], frames: int) -> Callable[[int], NDArray[np.float64]]:
-    """The same, computed once for each output frame where that fits into memory: a search asks hundreds of times."""
-    fits = len(cost(0)) * frames <= _REMEMBERED_VALUES
-    return lru_cache(maxsize=frames)(cost) if fits else cost
-
-
 def _sum(values: Iterable[NDArray[np.float64] | None], nothing: NDArray[np.float64]) -> NDArray[np.float64]:
     return sum((value for value in values if value is not None), start=nothing)
 
@@ -182,18 +174,20 @@ def _widest(problem: Problem, settings: SearchSettings, graph: MotionGraph, prog
     else:
         wanted = wide_enough = min(round(settings.reuse_seconds * fps), problem.frames)
     windows = [min(round(wanted * share), problem.frames) for share in (1.0, 0.7, 0.5, 0.35, 0.25, 0.12, 0.0)]
+    table = Table(problem, progress)
     found: Certified | None = None
     for number, window in enumerate(windows):
         if found is not None and window < wide_enough:
             break
-        part = progress.part(number / len(windows), (number + 1) / len(windows))
-        certified = solve_without_reuse(problem, window, progress=part)
+        part = progress.part(0.8 * number / len(windows), 0.8 * (number + 1) / len(windows))
+        known = found.route if found else None  # keeps a narrower window, too
+        certified = find_without_reuse(table, window, known=known, progress=part)
         if certified is not None and (found is None or certified.route.cost < found.route.cost):
             found = certified
         if found is not None and found.route.cost - found.bound <= REUSE_PRICE * problem.frames / fps:
             break
     if found is not None:
-        return found
+        return proved(table, found, progress=progress.part(0.8, 1.0))
     if problem.pins:
         raise UserError(
             "The keyframes leave no path of this length through the footage.",

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import UserError
 from ..graph.motion_graph import MotionGraph
 from ..progress import SILENT, Progress
-from .exact import solve
+from .exact import Table, barred_by
 from .problem import Problem
 
 FARTHEST_SHIFT = 2.0
@@ -34,15 +34,18 @@ class Keyframe:
         First source frame.
     frames : int
         How many.
+    name : str
+        What a person calls the footage; the same as `footage` by default.
     """
 
     at: float
     footage: str
     frame: int
     frames: int = 12
+    name: str = ""
 
     def __str__(self) -> str:
-        return f"the keyframe at {self.at:g} s (frame {self.frame} of {self.footage})"
+        return f"the keyframe at {round(self.at, 2):g} s (frame {self.frame} of {self.name or self.footage})"
 
 
 def load_keyframes(file: Path) -> list[Keyframe]:
@@ -149,16 +152,19 @@ def pin_keyframes(
     """
     placed = [_place(key, problem, graph, names, margin) for key in keys]
     pins = _merged(problem, placed, margin)
-    if pins is None or not _feasible(problem, pins):
-        raise _least_shift(problem, placed, margin, round(FARTHEST_SHIFT * float(graph.fps)), progress)
+    no_node, no_cut = np.zeros(problem.nodes), np.zeros(len(problem.source))
+    table = Table(replace(problem, node_cost=lambda _: no_node, cut_cost=lambda _: no_cut), progress)
+    if pins is None or not _feasible(table, pins, progress):
+        raise _least_shift(table, placed, margin, round(FARTHEST_SHIFT * float(graph.fps)), progress)
     return replace(problem, pins=pins)
 
 
 def _place(key: Keyframe, problem: Problem, graph: MotionGraph, names: dict[str, str], margin: int) -> _Placed:
     matching = [index for index, id_ in enumerate(graph.footages) if key.footage in (id_, names[id_])]
     if len(matching) != 1:
+        wrong = "the name of several footages" if matching else "not in the library"
         raise UserError(
-            f"{key.footage} in {key} is {'not in the library' if not matching else 'the name of several footages'}.",
+            f"{key.name or key.footage} in {key} is {wrong}.",
             f"Name one of: {', '.join(sorted(names.values()))}; or give the content hash.",
         )
     node = int(graph.offsets[matching[0]]) + key.frame
@@ -201,17 +207,16 @@ def _merged(problem: Problem, placed: list[_Placed], margin: int) -> dict[int, i
     return merged
 
 
-def _feasible(problem: Problem, pins: dict[int, int]) -> bool:
-    nothing = np.zeros(problem.nodes)
-    return solve(replace(problem, pins=pins, node_cost=lambda _: nothing)) is not None
+def _feasible(table: Table, pins: dict[int, int], progress: Progress) -> bool:
+    return table.solve(barred_by(replace(table.problem, pins=pins)), progress=progress) is not None
 
 
-def _least_shift(problem: Problem, placed: list[_Placed], margin: int, farthest: int, progress: Progress) -> UserError:
+def _least_shift(table: Table, placed: list[_Placed], margin: int, farthest: int, progress: Progress) -> UserError:
     """The error that names the first keyframe that cannot be met, and the least shift of one that helps."""
 
     def met(some: list[_Placed]) -> bool:
-        pins = _merged(problem, some, margin)
-        return pins is not None and _feasible(problem, pins)
+        pins = _merged(table.problem, some, margin)
+        return pins is not None and _feasible(table, pins, progress)
 
     culprit = next(k for k in range(len(placed)) if k == len(placed) - 1 or not met(placed[: k + 1]))
     message = f"The keyframes cannot all be met: nothing leads to {placed[culprit].key} in time."

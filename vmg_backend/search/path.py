@@ -167,10 +167,25 @@ class Path:
             ) from error
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise UserError(f"{file.name} is not JSON ({error}).", "Give the file that `vmg search` wrote.") from error
+        path = cls.from_dict(data, file.name, "Make it again with `vmg search ... --out PATH.json`.")
+        folder = file.resolve().parent  # which folders of generated frames may be relative to
+        return path.with_transitions(
+            [
+                replace(one, frames_dir=str(folder / one.frames_dir)) if one.frames_dir else one
+                for one in path.transitions
+            ]
+        )
+
+    @classmethod
+    def from_dict(cls, data: Any, name: str, remedy: str) -> Self:  # noqa: ANN401 - whatever the JSON holds
+        """The path of which `as_dict` made `data`; `name` and `remedy` are for the person where it is none.
+
+        Raises
+        ------
+        UserError
+        """
         if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != VERSION:
-            raise UserError(
-                f"{file.name} is not a path of version {VERSION}.", "Give the file that `vmg search` wrote."
-            )
+            raise UserError(f"{name} is not a path of version {VERSION}.", remedy)
         try:
             path = cls(
                 fps=Fraction(data["fps"]),
@@ -189,9 +204,7 @@ class Path:
             path.check()
             return path
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-            raise UserError(
-                f"{file.name} is damaged: {error}.", "Make it again with `vmg search ... --out PATH.json`."
-            ) from error
+            raise UserError(f"{name} is damaged: {error}.", remedy) from error
 
     def check(self) -> None:
         """Make sure that segments and transitions lie end to end and name known footages.

@@ -9,7 +9,7 @@ then cannot show it at any other time near t1 (conflict-based search, Sharon et 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -17,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..progress import SILENT, Progress
-from .exact import route_cost, solve
-from .problem import Ban, Problem, Route
+from .exact import Table
+from .problem import Problem, Route
 
 _FREE = (4, 8, 6)
 """Segments that are searched anew at a time, sweep by sweep."""
+
+_DETOURS = 6
+"""Conflicts that are resolved inside what is searched anew."""
 
 _SMALL = 5_000_000
 """Nodes times output frames (a minute and a half of footage, a minute of film) up to which all that helps is tried."""
@@ -116,191 +119,240 @@ def solve_without_reuse(
     Certified or None
         None where no path is found: there is none, or the window is too wide to find one by bans.
     """
-    root = solve(problem, progress.part(0.0, 0.1))
+    table = Table(problem, progress)
+    found = find_without_reuse(table, window, branchings=branchings, progress=progress.part(0.0, 0.7))
+    return found and proved(table, found, branchings=branchings, progress=progress.part(0.7, 1.0))
+
+
+def find_without_reuse(
+    table: Table,
+    window: int,
+    *,
+    known: Route | None = None,
+    branchings: int | None = None,
+    progress: Progress = SILENT,
+) -> Certified | None:
+    """The same with the first bound that comes for nothing, for a table that is searched with several windows.
+
+    `known` is a path that keeps the window, to be improved too.
+    """
+    search = _Search(table, window)
+    root = table.solve(progress=progress)
     if root is None:
         return None
-    small = problem.nodes * problem.frames <= _SMALL
-    if branchings is None:
-        branchings = 24 if small else 4
-    starts = [_first_valid(problem, root, window, progress.part(0.1, 0.3))]
-    if small or starts[0] is None:
-        starts.append(_dive(problem, root, window, progress.part(0.3, 0.5)))
-    improved = [
-        improve(problem, start, window, progress=progress.part(0.5 + 0.15 * number, 0.65 + 0.15 * number))
-        for number, start in enumerate(starts)
-        if start is not None
-    ]
-    best = min(improved, key=lambda route: route.cost, default=None)
-    order = count()
-    open_nodes: list[tuple[float, int, Problem, Route]] = [(root.cost, next(order), problem, root)]
-    for step in range(branchings):
-        progress.update(0.8 + 0.2 * step / branchings)
-        if not open_nodes or (best is not None and open_nodes[0][0] >= best.cost - ROUNDING):
-            break
-        _, _, current, route = heapq.heappop(open_nodes)
-        found = conflicts(route.nodes, window, problem.pins)
-        if not found:  # the cheapest of all that is left: optimal
-            return Certified(route, route.cost, window)
-        for child in _branches(current, found[0], window):
-            child_route = solve(child)
-            if child_route is not None:
-                heapq.heappush(open_nodes, (child_route.cost, next(order), child, child_route))
-    if best is None:
-        return None
-    bound = min([best.cost, *(entry[0] for entry in open_nodes)])
-    return Certified(best, bound, window)
-
-
-def improve(problem: Problem, route: Route, window: int, progress: Progress = SILENT) -> Route:
-    """Search a few neighbouring segments anew with the rest of a valid path kept, all along the path.
-
-    Parameters
-    ----------
-    problem : Problem
-    route : Route
-        Keeps the window.
-    window : int
-    progress : Progress
-    """
-    for sweep, free in enumerate(_FREE):
-        position = 0
-        while position <= len(route.cuts):
-            progress.update((sweep + position / (len(route.cuts) + 1)) / len(_FREE))
-            route = _improved(problem, route, window, position, free)
-            position += free // 2
-    return route
-
-
-def _improved(problem: Problem, route: Route, window: int, position: int, free: int) -> Route:
-    """The route with the segments from `position` on searched anew, if that is cheaper and keeps the window.
-
-    One segment on either side lends its frames, but for as many as a hold takes at its far end, which stay.
-    """
-    bounds = [0, *(t for t, _ in route.cuts), problem.frames]
-    first, last = max(position - 1, 0), min(position + free, len(bounds) - 2)
-    start, end = bounds[first], bounds[last + 1]
-    kept = dict.fromkeys(range(start, start + problem.hold)) if start > 0 else {}
-    if end < problem.frames:
-        kept |= dict.fromkeys(range(end - problem.hold, end))
-    pins = {t: int(route.nodes[t]) for t in kept} | {t: node for t, node in problem.pins.items() if start <= t < end}
-    outside = [t for t in range(problem.frames) if not start <= t < end or t in kept]
-    local = Problem(
-        nodes=problem.nodes,
-        runs=problem.runs,
-        source=problem.source,
-        target=problem.target,
-        cut_cost=lambda t: problem.cut_cost(t + start),
-        frames=end - start,
-        hold=problem.hold,
-        node_cost=lambda t: problem.node_cost(t + start),
-        pins={t - start: node for t, node in pins.items()},
-        bans=tuple((t - start, a, b) for t, a, b in problem.bans if start <= t < end),
+    best = search.best(root, known, progress)
+    return (
+        Certified(best, min(root.cost, best.cost), window) if best else search.branch(root, None, branchings, progress)
     )
-    bans = [
-        (t - start, a, b)
-        for stretch in _stretches(outside, route)
-        for t, a, b in _protect(problem, stretch, stretch.early, window)
-        if start <= t < end
-    ]
-    local = replace(local, bans=(*local.bans, *_unpinned(local, tuple(bans))))
-    found = solve(local)
-    if found is not None and conflicts(found.nodes, window, problem.pins):
-        found = _dive(local, found, window, SILENT, most=4)
-    inner = [(t - start, edge) for t, edge in route.cuts if start < t < end]
-    if found is None or found.cost > route_cost(local, route.nodes[start:end], inner) - ROUNDING:
-        return route
-    nodes = np.concatenate([route.nodes[:start], found.nodes, route.nodes[end:]])
-    cuts = [
-        *((t, edge) for t, edge in route.cuts if t <= start),
-        *((t + start, edge) for t, edge in found.cuts),
-        *((t, edge) for t, edge in route.cuts if t >= end),
-    ]
-    return Route(nodes, tuple(cuts), route_cost(problem, nodes, cuts))
 
 
-def _stretches(times: Sequence[int], route: Route) -> list[Conflict]:
-    """What is shown at the given times, as stretches of consecutive nodes."""
-    found: list[Conflict] = []
-    for t in times:
-        node = int(route.nodes[t])
-        if found and t == found[-1].early + found[-1].length and node == found[-1].node + found[-1].length:
-            found[-1] = replace(found[-1], length=found[-1].length + 1)
-        else:
-            found.append(Conflict(node, t, t, 1, (False, False)))
-    return found
+def proved(table: Table, found: Certified, *, branchings: int | None = None, progress: Progress = SILENT) -> Certified:
+    """What was found with a better bound, or the best path itself where that comes to light."""
+    root = table.solve(progress=progress)
+    if root is None or found.route.cost <= found.bound + ROUNDING:
+        return found
+    return _Search(table, found.window).branch(root, found.route, branchings, progress) or found
 
 
-def _first_valid(problem: Problem, route: Route, window: int, progress: Progress) -> Route | None:
-    """A valid path, segment by segment: what is shown first stays, and is barred for what comes after it."""
-    for step in range(problem.frames):
-        progress.update(step * problem.hold / problem.frames)
-        found = conflicts(route.nodes, window, problem.pins)
-        if not found:
-            return route
-        late = min(conflict.late for conflict in found)
-        kept = max(t for t, _ in route.cuts if t <= late)
-        shown = {t: int(route.nodes[t]) for t in range(kept)}
-        bans = [
-            ban
-            for stretch in _stretches(range(kept), route)
-            for ban in _protect(problem, stretch, stretch.early, window)
-            if ban[0] >= kept
+class _Search:
+    """One problem and one window."""
+
+    def __init__(self, table: Table, window: int) -> None:
+        self.table, self.window = table, window
+        self.pins, self.frames, self.hold = table.problem.pins, table.problem.frames, table.problem.hold
+        self.small = table.problem.nodes * self.frames <= _SMALL
+
+    def best(self, root: Route, known: Route | None, progress: Progress) -> Route | None:
+        """The cheapest path that is found, from several that keep the window."""
+        if not self.conflicts(root):
+            return root
+        starts = [
+            self.first_valid(root, progress.part(0.0, 0.1)),
+            self.last_valid(root, progress.part(0.1, 0.2)),
+            known,
         ]
-        bans_left = _unpinned(problem, tuple(bans))
-        following = solve(replace(problem, pins={**problem.pins, **shown}, bans=(*problem.bans, *bans_left)))
-        if following is None:
+        valid = sorted((start for start in starts if start is not None), key=lambda route: route.cost)
+        if not valid and (found := self.dive(root, self.nothing(), progress=progress.part(0.2, 0.5))):
+            valid = [found]
+        improved = [
+            self.improve(start, progress.part(0.5 + 0.25 * number, 0.75 + 0.25 * number))
+            for number, start in enumerate(valid[: 2 if self.small else 1])
+        ]
+        return min(improved, key=lambda route: route.cost, default=None)
+
+    def nothing(self) -> NDArray[np.bool_]:
+        return np.zeros((self.frames, self.table.problem.nodes), dtype=bool)
+
+    def protect(self, barred: NDArray[np.bool_], shown: Iterable[tuple[int, int]], first: int = 0) -> NDArray[np.bool_]:
+        """Bar nodes at all times near the one (output frame, node) at which they are shown.
+
+        `barred` speaks of the output frames from `first` on. Pinned frames are the person's wish: they stay free.
+        """
+        for t, node in shown:
+            since, till = max(t - self.window - first, 0), max(t + self.window + 1 - first, 0)
+            barred[since : max(t - first, 0), node] = True
+            barred[max(t + 1 - first, 0) : till, node] = True
+        for t, node in self.pins.items():
+            if first <= t < first + len(barred):
+                barred[t - first, node] = False
+        return barred
+
+    def conflicts(self, route: Route, first: int = 0) -> list[Conflict]:
+        pins = {t - first: node for t, node in self.pins.items()} if first else self.pins
+        return conflicts(route.nodes, self.window, pins)
+
+    def first_valid(self, route: Route, progress: Progress) -> Route | None:
+        """A valid path from its start on: what is shown first stays, and is barred for what comes after it."""
+        for step in range(self.frames):
+            progress.update(step * self.hold / self.frames)
+            found = self.conflicts(route)
+            if not found:
+                return route
+            late = min(conflict.late for conflict in found)
+            start = max(t for t, _ in route.cuts if t <= late) - self.hold
+            following = self.table.solve(self.rest_kept(route, start, self.frames, (self.hold, 0)), start, progress)
+            if following is None:
+                return None
+            route = self.joined(route, following, start, self.frames)
+        return None
+
+    def last_valid(self, route: Route, progress: Progress) -> Route | None:
+        """The same from its end on: what is shown last stays."""
+        for step in range(self.frames):
+            progress.update(step * self.hold / self.frames)
+            found = self.conflicts(route)
+            if not found:
+                return route
+            early = max(conflict.early + conflict.length - 1 for conflict in found)
+            end = min(t for t, _ in route.cuts if t > early) + self.hold
+            leading = self.table.solve(self.rest_kept(route, 0, end, (0, self.hold)), 0, progress)
+            if leading is None:
+                return None
+            route = self.joined(route, leading, 0, end)
+        return None
+
+    def dive(
+        self,
+        route: Route,
+        barred: NDArray[np.bool_],
+        first: int = 0,
+        *,
+        most: int = 32,
+        limit: float = np.inf,
+        progress: Progress = SILENT,
+    ) -> Route | None:
+        """A valid path below `limit`, greedily: of each conflict keep the showing whose protection costs less."""
+        for step in range(most + 1):
+            progress.update(step / most)
+            found = self.conflicts(route, first)
+            if not found and route.cost < limit:
+                return route
+            if not found or step == most or route.cost >= limit:
+                return None
+            conflict = found[0]
+            options: list[tuple[float, int, NDArray[np.bool_], Route]] = []
+            for number, kept in enumerate((conflict.early, conflict.late)):
+                if conflict.pinned[1 - number]:
+                    continue
+                shown = [(first + kept + k, conflict.node + k) for k in range(conflict.length)]
+                child = self.protect(barred.copy(), shown, first)
+                child_route = self.table.solve(child, first, progress)
+                if child_route is not None:
+                    options.append((child_route.cost, number, child, child_route))
+            if not options:
+                return None
+            _, _, barred, route = min(options, key=lambda option: option[:2])
+        return None
+
+    def improve(self, route: Route, progress: Progress) -> Route:
+        """Search a few neighbouring segments anew with the rest of a valid path kept, all along the path."""
+        for sweep, free in enumerate(_FREE):
+            position = 0
+            while position <= len(route.cuts):
+                progress.update((sweep + position / (len(route.cuts) + 1)) / len(_FREE))
+                route = self.improved(route, position, free, progress)
+                position += free // 2
+        return route
+
+    def improved(self, route: Route, position: int, free: int, progress: Progress) -> Route:
+        """The route with the segments from `position` on searched anew, if that is cheaper and keeps the window.
+
+        One segment on either side lends its frames, but for as many as a hold takes at its far end, which stay.
+        """
+        bounds = [0, *(t for t, _ in route.cuts), self.frames]
+        first, last = max(position - 1, 0), min(position + free, len(bounds) - 2)
+        start, end = bounds[first], bounds[last + 1]
+        kept = (self.hold if start > 0 else 0, self.hold if end < self.frames else 0)
+        barred = self.rest_kept(route, start, end, kept)
+        inner = [(t - start, edge) for t, edge in route.cuts if start < t < end]
+        limit = self.table.cost(route.nodes[start:end], inner, start) - ROUNDING
+        found = self.table.solve(barred, start, progress)
+        if found is not None:
+            found = self.dive(found, barred, start, most=_DETOURS, limit=limit)
+        return route if found is None else self.joined(route, found, start, end)
+
+    def rest_kept(self, route: Route, start: int, end: int, kept: tuple[int, int]) -> NDArray[np.bool_]:
+        """What may not be shown from `start` to `end` where everything else stays, and so many frames at both ends."""
+        barred = np.zeros((end - start, self.table.problem.nodes), dtype=bool)
+        shown = ((t, int(node)) for t, node in enumerate(route.nodes) if not start + kept[0] <= t < end - kept[1])
+        self.protect(barred, shown, start)
+        for t in (*range(start, start + kept[0]), *range(end - kept[1], end)):
+            barred[t - start] = True
+            barred[t - start, route.nodes[t]] = False
+        return barred
+
+    def joined(self, route: Route, found: Route, start: int, end: int) -> Route:
+        """The route with another one in place of its output frames from `start` to `end`."""
+        nodes = np.concatenate([route.nodes[:start], found.nodes, route.nodes[end:]])
+        cuts = [
+            *((t, edge) for t, edge in route.cuts if t <= start),
+            *((t + start, edge) for t, edge in found.cuts),
+            *((t, edge) for t, edge in route.cuts if t >= end),
+        ]
+        return Route(nodes, tuple(cuts), self.table.cost(nodes, cuts))
+
+    def branch(self, root: Route, best: Route | None, branchings: int | None, progress: Progress) -> Certified | None:
+        """Branch and bound: raise the bound conflict by conflict, or find that a path without any is the best."""
+        if branchings is None:
+            branchings = 12 if self.small else 4
+        order = count()
+        open_nodes: list[tuple[float, int, _Decisions, Route]] = [(root.cost, next(order), (), root)]
+        for step in range(branchings):
+            progress.update(step / branchings)
+            if not open_nodes or (best is not None and open_nodes[0][0] >= best.cost - ROUNDING):
+                break
+            _, _, decisions, route = heapq.heappop(open_nodes)
+            found = self.conflicts(route)
+            if not found:  # the cheapest of all that is left: optimal
+                return Certified(route, route.cost, self.window)
+            for child in self.branches(decisions, found[0]):
+                child_route = self.table.solve(self.decided(child), progress=progress)
+                if child_route is not None:
+                    heapq.heappush(open_nodes, (child_route.cost, next(order), child, child_route))
+        if best is None:
             return None
-        route = following
-    return None
+        return Certified(best, min([best.cost, *(entry[0] for entry in open_nodes)]), self.window)
+
+    def branches(self, decisions: _Decisions, conflict: Conflict) -> Iterator[_Decisions]:
+        """The two halves of the valid paths: with and without the middle frame of the conflict at its early time."""
+        middle = conflict.length // 2
+        early, node = conflict.early + middle, conflict.node + middle
+        if not conflict.pinned[0]:
+            yield (*decisions, (early, node, False))
+        if not conflict.pinned[1]:
+            yield (*decisions, (early, node, True))
+
+    def decided(self, decisions: _Decisions) -> NDArray[np.bool_]:
+        """What may not be shown after decisions."""
+        barred = self.protect(self.nothing(), ((t, node) for t, node, there in decisions if there))
+        for t, node, there in decisions:
+            if there:
+                others = np.arange(barred.shape[1]) != node
+                barred[t] |= others
+            else:
+                barred[t, node] = True
+        return barred
 
 
-def _branches(problem: Problem, conflict: Conflict, window: int) -> list[Problem]:
-    """The two halves of the valid paths: with and without the middle frame of the conflict at its early time."""
-    middle = conflict.length // 2
-    node, early = conflict.node + middle, conflict.early + middle
-    without = replace(problem, bans=(*problem.bans, (early, node, node)))
-    only_here = tuple(
-        (t, node, node) for t in range(max(early - window, 0), min(early + window + 1, problem.frames)) if t != early
-    )
-    there = replace(problem, bans=(*problem.bans, *_unpinned(problem, only_here)), pins={**problem.pins, early: node})
-    if conflict.pinned[0]:
-        return [there]
-    return [without] if conflict.pinned[1] else [without, there]
-
-
-def _dive(problem: Problem, route: Route, window: int, progress: Progress, most: int = 32) -> Route | None:
-    """A valid path, greedily: of each conflict keep the showing whose protection costs less."""
-    for step in range(most):
-        progress.update(step / most)
-        found = conflicts(route.nodes, window, problem.pins)
-        if not found:
-            return route
-        options: list[tuple[float, int, Problem, Route]] = []
-        for number, kept in enumerate((found[0].early, found[0].late)):
-            if found[0].pinned[1 - number]:
-                continue
-            child = replace(problem, bans=(*problem.bans, *_protect(problem, found[0], kept, window)))
-            child_route = solve(child)
-            if child_route is not None:
-                options.append((child_route.cost, number, child, child_route))
-        if not options:
-            return None
-        _, _, problem, route = min(options, key=lambda option: option[:2])
-    return None
-
-
-def _protect(problem: Problem, conflict: Conflict, kept: int, window: int) -> tuple[Ban, ...]:
-    """Bans of the conflict's nodes at all times near their kept showing."""
-    bans: list[Ban] = []
-    last = conflict.length - 1
-    for t in range(max(kept - window, 0), min(kept + last + window + 1, problem.frames)):
-        first, end, shown = max(t - kept - window, 0), min(t - kept + window, last), t - kept
-        for a, b in ((first, min(end, shown - 1)), (max(first, shown + 1), end)):
-            if a <= b:
-                bans.append((t, conflict.node + a, conflict.node + b))
-    return _unpinned(problem, tuple(bans))
-
-
-def _unpinned(problem: Problem, bans: tuple[Ban, ...]) -> tuple[Ban, ...]:
-    """Pinned frames are the person's wish: no ban touches them."""
-    return tuple(ban for ban in bans if not (ban[0] in problem.pins and ban[1] <= problem.pins[ban[0]] <= ban[2]))
+_Decisions = tuple[tuple[int, int, bool], ...]
+"""Output frame, node, and whether it is shown then, and at no other time near, or not shown."""

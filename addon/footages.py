@@ -1,0 +1,68 @@
+"""What is known of the scene's footages, and the file that takes show of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..vmg_backend.protocol import Conform, Descriptions, Footages
+from . import paths
+from .timeline import reading
+
+
+def asked_about(scene: bpy.types.Scene) -> Footages:
+    """The scene's footages as a request.
+
+    Raises
+    ------
+    UserError
+        When there is none, or a file is not there.
+    """
+    return Footages(reading.footage_uses(scene), paths.library_folder())
+
+
+def note(scene: bpy.types.Scene, asked: Footages, found: Descriptions) -> None:
+    """Write down what the backend found out about the footages that it was asked about."""
+    rows = {reading.absolute(row.path): row for row in scene.vmg.footages}
+    for use, one in zip(asked.footages, found.footages, strict=True):
+        row = rows.get(Path(use.path))
+        if row is None:  # removed meanwhile
+            continue
+        row.footage, row.fps, row.frames, row.missing = one.footage, one.fps, one.frames, False
+        row.width, row.height = one.size
+        row.exact, row.analyzed, row.damaged = one.exact, one.analyzed, one.damaged or ""
+        row.frames_without_person = -1 if one.frames_without_person is None else one.frames_without_person
+
+
+def movies(scene: bpy.types.Scene) -> dict[str, str]:
+    """The file to show for each footage, by its hash: itself, or a copy of which Blender shows frame k as frame k."""
+    rows = [row for row in scene.vmg.footages if row.footage]
+    return {row.footage: str(reading.absolute(row.path) if row.exact else _copy(scene, row)) for row in rows}
+
+
+def to_conform(scene: bpy.types.Scene) -> list[Conform]:
+    """The copies that are still to be made; raises as `asked_about`."""
+    copies = {reading.absolute(row.path): _copy(scene, row) for row in scene.vmg.footages if not row.exact}
+    uses = [use for use in reading.footage_uses(scene) if Path(use.path) in copies]
+    wanted = [(use, copies[Path(use.path)]) for use in uses]
+    return [Conform(use, str(copy), paths.library_folder()) for use, copy in wanted if not copy.is_file()]
+
+
+def look_for_files() -> None:
+    """Note which footages of all scenes are not where they were, so that no panel has to look."""
+    for scene in bpy.data.scenes:
+        for row in scene.vmg.footages:
+            missing = not reading.absolute(row.path).is_file()
+            if row.missing != missing:
+                row.missing = missing
+
+
+def leading(scene: bpy.types.Scene) -> bpy.types.PropertyGroup | None:
+    """The footage that the scene is matched to: the first that is known and has the right rate."""
+    return next((row for row in scene.vmg.footages if row.frames and not row.use_scene_rate), None)
+
+
+def _copy(scene: bpy.types.Scene, row: bpy.types.PropertyGroup) -> Path:
+    """Where the copy goes; its name tells the content, so that another file of the same name gets another one."""
+    return paths.footage_folder(scene) / f"{paths.safe_name(Path(row.name).stem)}-{row.footage[:8]}.mp4"

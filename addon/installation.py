@@ -1,0 +1,97 @@
+"""The backend that the preferences choose: our own environment, or one that the person made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..vmg_backend.errors import UserError
+from ..vmg_backend.protocol import Explanation
+from . import paths
+from .backend import serve_command
+from .environment import Environment, Recipe, State, Status, backend_recipe
+from .failures import Failure, JobFailed
+
+DOWNLOAD_MB = 380
+DISK_GB = 1.4
+"""About what a set-up takes: 373 MB and 1.4 GB with the pinned packages on Linux (`pip download`, `du`)."""
+
+_ADVICE = {
+    State.ABSENT: ("The backend is not set up", "Set it up once; nothing is installed into Blender.", "set_up"),
+    State.INCOMPLETE: ("The backend is not set up", "Go on with the set-up; what is there is used.", "set_up"),
+    State.BROKEN: ("The backend is broken", "Repair it.", "repair"),
+    State.FOREIGN: ("The backend has no place", "Choose another folder in the preferences of the add-on.", ""),
+}
+
+
+def environment() -> Environment:
+    """Our own environment."""
+    return Environment(paths.environment_folder())
+
+
+def recipe() -> Recipe:
+    """What it is to hold.
+
+    Raises
+    ------
+    UserError
+        When this copy of the extension brings no backend.
+    """
+    return backend_recipe(paths.wheel())
+
+
+def status() -> Status:
+    """How the chosen backend stands, seen without starting it; cheap enough for a panel."""
+    existing = paths.existing_python()
+    if existing is not None:
+        if existing.is_file():
+            return Status(State.READY, f"The environment of {existing} is used.")
+        return Status(State.BROKEN, f"There is no Python at {existing}.")
+    try:
+        return environment().status(recipe())
+    except UserError as error:
+        return Status(State.BROKEN, error.message)
+
+
+def python() -> Path:
+    """The chosen backend's interpreter."""
+    return paths.existing_python() or environment().python
+
+
+def command() -> list[str]:
+    """What starts the backend. One that is merely older is started: its hello tells whether it still understands us.
+
+    Raises
+    ------
+    JobFailed
+        When it has to be set up or repaired before.
+    """
+    now = status()
+    if now.state in (State.READY, State.OUTDATED):
+        return serve_command(python())
+    title, remedy, action = _ADVICE[now.state]
+    if paths.existing_python():
+        remedy, action = "Name another interpreter in the preferences, or none to use our own environment.", ""
+    said = Explanation(title, now.reason or f"{title}.", remedy)
+    raise JobFailed(Failure(said, f"vmg.environment_{action}" if action else ""))
+
+
+def needs_download() -> bool:
+    """Whether a set-up would fetch packages.
+
+    Raises
+    ------
+    UserError
+        When this copy of the extension brings no backend.
+    """
+    return environment().needs_packages(recipe())
+
+
+def why_offline() -> str:
+    """Why nothing may be downloaded, and what to switch; empty where it may."""
+    if bpy.app.online_access:
+        return ""
+    if bpy.app.online_access_override:
+        return "Blender was started offline (--offline-mode). Start it without that option"
+    return "Blender is offline. Switch on Preferences > System > Network > Allow Online Access"

@@ -1,0 +1,298 @@
+"""The verbs: each reads the timeline, asks the backend, and brings the answer back into the timeline.
+
+A verb is a generator that `workflow` runs. Between two of its steps anything may happen to Blender's data: it holds a
+`SceneRef` and uids, and finds everything again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import bpy
+
+from ..vmg_backend import protocol
+from ..vmg_backend.errors import UserError
+from . import compat, footages, overview, paths
+from .session import Job, SceneRef, session
+from .timeline import markers, material, reading, stale, takes
+from .timeline.building import TakeLost
+from .workflow import Ask, Verb, Workflow
+
+_workflow: list[Workflow] = []
+
+
+def workflow() -> Workflow:
+    """The verbs of this registration."""
+    return _workflow[0]
+
+
+# -- what operators call: each raises UserError where its job cannot begin ---------------------------------------------
+
+
+def describe(scene: bpy.types.Scene) -> Job:
+    """Find out what the scene's footages are."""
+    return _run(scene, _describe)
+
+
+def analyze(scene: bpy.types.Scene, *, match_scene: bool = False) -> None:
+    """Find out how the person moves in the scene's footages; begins when nothing else runs.
+
+    With `match_scene` the scene gets the footage's rate and size as soon as they are known.
+    """
+    footages.look_for_files()
+    workflow().run_when_free(scene, lambda target: _analyze(target, match_scene))
+
+
+def use_footage(scene: bpy.types.Scene, *, match_scene: bool = False) -> None:
+    """Bring the rows in line with the strips, and analyse what they show."""
+    reading.sync_footages(scene)
+    if scene.vmg.footages and not any(row.missing for row in scene.vmg.footages):
+        analyze(scene, match_scene=match_scene)
+
+
+def detect_beats(scene: bpy.types.Scene) -> Job:
+    """Write the beats of what is heard as markers, in place of those detected before."""
+    return _run(scene, _detect_beats)
+
+
+def suggest(scene: bpy.types.Scene) -> Job:
+    """Make a new take."""
+    return _run(scene, _suggest)
+
+
+def generate(scene: bpy.types.Scene, transitions: Sequence[int] | None = None) -> Job:
+    """Fill transitions of the active take: those with these ids, or all that are not filled."""
+    return _run(scene, lambda target: _generate(target, transitions))
+
+
+def rerender_stale(scene: bpy.types.Scene) -> Job:
+    """Bring the active take up to date, fill what that changed, and nothing else."""
+    return _run(scene, _rerender_stale)
+
+
+def insert_waiting(scene: bpy.types.Scene) -> str:
+    """Put the oldest waiting result into `scene`; gives what it was."""
+    waiting = workflow().waiting[0]
+    for _ in workflow().arrive(SceneRef.of(scene), waiting.title, waiting.insert):
+        pass
+    workflow().waiting.remove(waiting)
+    return waiting.title
+
+
+def dismiss_failure() -> None:
+    """Forget the last failure."""
+    session().failure = None
+    session().pump(0.0)
+
+
+def analyzing(scene: bpy.types.Scene) -> bool:
+    """Whether the scene's footage is being analysed, or will be."""
+    job = session().job
+    runs = job is not None and job.scene == SceneRef.of(scene) and job.request is not None
+    return workflow().queued(scene) or bool(runs and job and job.request and job.request[0] in ("describe", "analyze"))
+
+
+# -- the verbs ---------------------------------------------------------------------------------------------------------
+
+
+def _describe(target: SceneRef) -> Verb:
+    asked = footages.asked_about(_scene(target))
+    found = yield Ask("describe", asked, "Read footage")
+    _note(target, asked, found)
+
+
+def _analyze(target: SceneRef, match_scene: bool) -> Verb:
+    yield from _describe(target)
+    scene = _scene(target)
+    if match_scene and (row := footages.leading(scene)):
+        material.match_scene(scene, row)
+    asked = footages.asked_about(scene)
+    found = yield Ask("analyze", asked, "Analyze footage")
+    _note(target, asked, found)
+
+
+def _detect_beats(target: SceneRef) -> Verb:
+    scene = _scene(target)
+    taken = reading.take_range(scene)
+    found = yield Ask("beats", reading.sound(scene, taken), "Detect beats")
+
+    def insert(scene: bpy.types.Scene) -> Iterator[None]:
+        markers.write(scene, found.beats, taken)
+        yield
+
+    yield from workflow().arrive(target, "Detect Beats", insert)
+
+
+def _suggest(target: SceneRef) -> Verb:
+    yield from _make_showable(target)
+    scene = _scene(target)
+    start, movies = reading.take_range(scene).start, footages.movies(scene)
+    wish = reading.wish(scene, paths.library_folder())
+    suggested = yield Ask("suggest", wish, "Suggest")
+
+    def insert(scene: bpy.types.Scene) -> Iterator[None]:
+        uid = yield from takes.insert_take(scene, suggested.path, movies, start, wish)
+        takes.show_take(scene, uid)
+
+    yield from workflow().arrive(target, "Suggest Take", insert)
+    scene = target.find()
+    if scene and scene.vmg.play_after_suggest:
+        _play(scene, start)
+
+
+def _generate(target: SceneRef, transitions: Sequence[int] | None) -> Verb:
+    scene = _scene(target)
+    take = _active(scene)
+    path = takes.read_take(take)
+    if transitions is None:
+        transitions = [one["id"] for one in path["transitions"] if not one["frames_dir"]]
+    if not transitions:
+        raise UserError("All transitions of the take are filled.", "Select some in the take to fill them anew.")
+    yield from _fill(target, take.vmg.uid, path, transitions)
+
+
+def _rerender_stale(target: SceneRef) -> Verb:
+    """Two requests: the path is brought up to date where conditions changed, then what differs is filled."""
+    yield from _make_showable(target)
+    scene = _scene(target)
+    take = _active(scene)
+    uid, path, made_for = take.vmg.uid, takes.read_take(take), takes.wish_of(take)
+    wish = _wish_now(scene, take, path, made_for)
+    stale_ids = stale.stale_transitions(scene, take)
+    movies = footages.movies(scene)
+    if wish != made_for:
+        update = protocol.Update(path, wish, made_for.beats, made_for.keys)
+        updated = yield Ask("update", update, "Update take")
+        path, stale_ids = updated.path, updated.changed
+
+        def insert(scene: bpy.types.Scene) -> Iterator[None]:
+            yield from takes.apply_update(scene, uid, path, movies, wish)
+
+        yield from workflow().arrive(target, "Update Take", insert)
+    elif not stale_ids:
+        raise UserError("Nothing is stale, there is nothing to render.", "Move a keyframe or a beat, or roll a cut.")
+    if stale_ids:
+        yield from _fill(target, uid, path, stale_ids)
+
+
+def _wish_now(
+    scene: bpy.types.Scene, take: bpy.types.MetaStrip, path: dict[str, Any], made_for: protocol.Wish
+) -> protocol.Wish:
+    """What the take would be asked for now, where it lies now; seed and weights stay those that it was made with."""
+    taken = reading.TakeRange(compat.start(take), path["frames"])
+    return dataclasses.replace(
+        made_for,
+        footages=reading.footage_uses(scene),
+        frames=taken.frames,
+        beats=reading.beats(scene, taken),
+        keys=reading.keys(scene, taken),
+        library=paths.library_folder(),
+    )
+
+
+def _fill(target: SceneRef, uid: str, path: dict[str, Any], ids: Sequence[int]) -> Verb:
+    """Fill transitions, each shown when it is there; the job's end, however it ends, makes one undo step."""
+    scene = _scene(target)
+    take = takes.find(scene, uid)
+    by_id = {one["id"]: one for one in path["transitions"]}
+    wanted = tuple(number for number in ids if not by_id[number]["pinned"])
+    folder = paths.take_folder(scene, take.vmg.number)
+    shown, lost = [], []
+
+    def show(filled: protocol.Filled) -> None:
+        made = {"engine": filled.engine, "hash": filled.hash, "frames_dir": filled.frames_dir}
+        transition = {**by_id[filled.id], **made}
+        scene = target.find()
+        try:
+            if scene is None:
+                lost.append(transition)
+            elif takes.fill_transition(scene, uid, transition):
+                shown.append(transition)
+        except TakeLost:
+            lost.append(transition)
+
+    def insert(scene: bpy.types.Scene) -> Iterator[None]:
+        for transition in lost:
+            takes.fill_transition(scene, uid, transition)
+            yield
+
+    request = protocol.Fill(path, wanted, scene.vmg.engine, str(folder), paths.library_folder())
+    try:
+        yield Ask("fill", request, f"Generate {take.name}", show)
+    finally:
+        if shown:
+            bpy.ops.vmg.apply_result(title=f"Generate {len(shown)} Transitions")
+    if lost:
+        yield from workflow().arrive(target, f"{len(lost)} transitions", insert)
+
+
+def _make_showable(target: SceneRef) -> Verb:
+    """Find out what footage is not known yet, and copy that of which Blender does not show frame k as frame k."""
+    if any(not row.frames for row in _scene(target).vmg.footages):
+        yield from _describe(target)
+    for request in footages.to_conform(_scene(target)):
+        yield Ask("conform", request, f"Copy {bpy.path.basename(request.footage.path)}")
+
+
+def _note(target: SceneRef, asked: protocol.Footages, found: protocol.Descriptions) -> None:
+    """Write down what footages are; where the scene is gone there is nobody to tell, and the library has it."""
+    if scene := target.find():
+        footages.note(scene, asked, found)
+
+
+def _run(scene: bpy.types.Scene, verb: Callable[[SceneRef], Verb]) -> Job:
+    footages.look_for_files()
+    takes.renew(scene)
+    return workflow().run(scene, verb)
+
+
+def _scene(target: SceneRef) -> bpy.types.Scene:
+    scene = target.find()
+    if scene is None:
+        raise UserError(f"The scene {target.name} is gone.", "Start again in the scene that you work in.")
+    return scene
+
+
+def _active(scene: bpy.types.Scene) -> bpy.types.MetaStrip:
+    take = overview.active_take(scene)
+    if take is None:
+        raise UserError("There is no active take.", "Press Suggest, or choose a take in the list.")
+    return take
+
+
+def _play(scene: bpy.types.Scene, start: int) -> None:
+    """Play from `start` on, with the sound, where there is a window."""
+    scene.frame_set(start)
+    if bpy.app.background:
+        return
+    with compat.editor_override(bpy.context, scene):
+        if not bpy.context.screen.is_animation_playing:
+            bpy.ops.screen.animation_play()
+
+
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
+def _after_load(*_: object) -> None:
+    footages.look_for_files()
+
+
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
+def _after_save(*_: object) -> None:
+    """After the first save frames are kept beside the file; it is saved once more, to name them there."""
+    if sum(takes.adopt_files(scene) for scene in bpy.data.scenes):
+        bpy.ops.wm.save_mainfile()
+
+
+def register() -> None:
+    """Begin."""
+    _workflow.append(Workflow())
+    bpy.app.handlers.load_post.append(_after_load)
+    bpy.app.handlers.save_post.append(_after_save)
+
+
+def unregister() -> None:
+    """Forget what waits."""
+    bpy.app.handlers.save_post.remove(_after_save)
+    bpy.app.handlers.load_post.remove(_after_load)
+    _workflow.pop().close()

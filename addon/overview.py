@@ -1,0 +1,82 @@
+"""What panels and polls need to know of the takes; cheap enough to be asked at each redraw. Reads no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+
+from ..vmg_backend.errors import UserError
+from . import compat
+from .timeline import takes
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Transitions of a take: all, those with generated frames, and of these the stale ones."""
+
+    all: int
+    filled: int
+    stale: int
+
+
+def active_take(scene: bpy.types.Scene) -> bpy.types.MetaStrip | None:
+    """The take that the panels work on."""
+    return takes.find(scene, scene.vmg.active_take)
+
+
+def counts(take: bpy.types.MetaStrip) -> Counts:
+    """How far a take is."""
+    inside = [(strip.vmg.role, strip.vmg.stale) for strip in compat.strips(take)]
+    filled = [stale for role, stale in inside if role == "TRANSITION"]
+    return Counts(sum(role == "CROSS" for role, _ in inside), len(filled), sum(filled))
+
+
+def selected_transitions(context: bpy.types.Context, take: bpy.types.MetaStrip) -> list[int]:
+    """The ids of the take's transitions whose cross fades or frames are selected.
+
+    Raises
+    ------
+    UserError
+        When none is.
+    """
+    chosen = {s.vmg.transition for s in compat.selected(context) if _is_transition(s) and s.vmg.take == take.vmg.uid}
+    if not chosen:
+        raise UserError("No transition of the active take is selected.", "Open the take with Tab and select some.")
+    return sorted(chosen)
+
+
+def nearest_cut(context: bpy.types.Context, scene: bpy.types.Scene, take: bpy.types.MetaStrip) -> int:
+    """The frame of the selected transition's cut, else of the one nearest to the playhead.
+
+    Raises
+    ------
+    UserError
+        When the take has no cuts.
+    """
+    found = [strip for strip in compat.selected(context) if _is_transition(strip)]
+    found = found or [strip for strip in compat.strips(take) if _is_transition(strip)]
+    if not found:
+        raise UserError(f"{take.name} has no cuts.", "Suggest another one, with a cheaper cut price.")
+    cuts = [(compat.start(strip) + compat.end(strip)) // 2 for strip in found]
+    return min(cuts, key=lambda cut: abs(cut - scene.frame_current))
+
+
+def _is_transition(strip: bpy.types.Strip) -> bool:
+    return strip.vmg.role in ("CROSS", "TRANSITION")
+
+
+def fingerprint(scene: bpy.types.Scene) -> int:
+    """A number that changes with all that can make a transition of the active take stale; cheap."""
+    take = active_take(scene)
+    if take is None:
+        return 0
+    pieces = compat.strips(take)
+    keys = [strip for strip in compat.strips(scene.sequence_editor) if strip.vmg.role in ("KEY", "FOOTAGE")]
+    markers = tuple((marker.frame, marker.vmg.detected, marker.vmg.kind) for marker in scene.timeline_markers)
+    return hash((take.vmg.uid, take.vmg.path, markers, *(_where(strip) for strip in (take, *pieces, *keys))))
+
+
+def _where(strip: bpy.types.Strip) -> tuple[object, ...]:
+    content = compat.content_start(strip) if strip.type == "MOVIE" else 0
+    return strip.vmg.uid, strip.channel, strip.mute, compat.start(strip), compat.end(strip), content

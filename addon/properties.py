@@ -1,0 +1,205 @@
+"""The four property groups: what the person set, what a strip is to us, what a marker is, what runs.
+
+The first three are saved with the file and undone; the fourth never is: its values live only in memory.
+"""
+
+# mypy: disable-error-code="valid-type"
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from .compat import StripType
+
+ROLES = ("NONE", "FOOTAGE", "MUSIC", "KEY", "TAKE", "PIECE", "CROSS", "TRANSITION")
+ENGINES = (
+    ("flow", "Flow", "A moving morph of the two real continuations"),
+    ("fade", "Fade", "A cross fade of the two real continuations"),
+)
+
+
+class FootageRow(bpy.types.PropertyGroup):
+    """What is known about one video file that the scene uses as footage."""
+
+    path: StringProperty(name="File", description="The video, as its strips name it")
+    footage: StringProperty(name="Hash", description="Hash of the file's content; empty until it was looked at")
+    fps: StringProperty(name="Frame rate", description="The file's own rate as a fraction")
+    width: IntProperty(name="Width", description="Width of the picture", subtype="PIXEL")
+    height: IntProperty(name="Height", description="Height of the picture", subtype="PIXEL")
+    frames: IntProperty(name="Frames", description="Number of frames, by decoding")
+    exact: BoolProperty(
+        name="Exact", description="Blender shows frame k of the file as frame k; else takes use a copy", default=True
+    )
+    analyzed: BoolProperty(name="Analyzed", description="The person's motion in this footage is known")
+    frames_without_person: IntProperty(
+        name="Frames without a person", description="-1 until the footage was analyzed", default=-1
+    )
+    missing: BoolProperty(name="Missing", description="The file is not where it was")
+    damaged: StringProperty(name="Damage", description="What is wrong with the file, if anything")
+    use_scene_rate: BoolProperty(
+        name="Motion Has the Scene's Rate",
+        description="The file's own frame rate is wrong: take each frame as one of the scene's",
+    )
+
+
+class SceneProperties(bpy.types.PropertyGroup):
+    """The settings of the panels."""
+
+    length_mode: EnumProperty(
+        name="Length",
+        description="How long a new take is",
+        items=(
+            ("MUSIC", "Music", "From the start of the music to its end"),
+            ("RANGE", "Range", "The preview range where one is set, else the scene's frames"),
+            ("SECONDS", "Seconds", "From the start of the range, so many seconds"),
+        ),
+    )
+    seconds: FloatProperty(
+        name="Seconds",
+        description="Length of a new take",
+        default=10.0,
+        min=0.5,
+        soft_max=300.0,
+        subtype="TIME_ABSOLUTE",
+    )
+    engine: EnumProperty(name="Engine", description="What fills the transitions", items=ENGINES)
+    seed: IntProperty(name="Seed", description="Another number gives another take", min=0)
+    hold_seconds: FloatProperty(
+        name="Hold", description="Least time between two cuts, in seconds", default=0.5, min=0.0, soft_max=5.0
+    )
+    cut_price: FloatProperty(
+        name="Cut Price", description="Dearer cuts are fewer, and fit better", default=0.1, min=0.0, soft_max=2.0
+    )
+    reuse_seconds: FloatProperty(
+        name="No Repeat",
+        description="No source frame is shown again within this many seconds; 0 for what the footage allows",
+        min=0.0,
+        soft_max=60.0,
+    )
+    play_after_suggest: BoolProperty(
+        name="Play After Suggest", description="Play a new take as soon as it is there", default=True
+    )
+    density: EnumProperty(
+        name="Density",
+        description="Which of the beats that are found become markers",
+        items=(
+            ("ALL", "All Beats", "Each beat"),
+            ("SECOND", "Every Second", "Each second beat, the first of each bar among them"),
+            ("BARS", "Bars", "The first beat of each bar"),
+            ("ONSETS", "Beats and Onsets", "Each beat, and where notes begin in between"),
+        ),
+    )
+    footages: CollectionProperty(type=FootageRow, name="Footage", description="One row for each file")
+    footage_index: IntProperty(name="Active footage", description="The selected row", options={"HIDDEN"})
+    key_index: IntProperty(name="Active keyframe", description="The selected row", options={"HIDDEN"})
+    take_index: IntProperty(name="Active take", description="The selected row", options={"HIDDEN"})
+    active_take: StringProperty(name="Active take", description="The take that the panels work on", options={"HIDDEN"})
+    takes_made: IntProperty(name="Takes made", description="The number of the newest take", options={"HIDDEN"})
+
+
+class StripProperties(bpy.types.PropertyGroup):
+    """What a strip is to us."""
+
+    role: EnumProperty(
+        name="Role",
+        description="What the strip is to Video Motion Graphs",
+        items=[(role, role.title(), "") for role in ROLES],
+    )
+    uid: StringProperty(name="Id", description="Names the strip; no two have the same")
+    take: StringProperty(name="Take", description="Id of the take that the strip belongs to")
+    footage: StringProperty(name="Footage", description="Hash of the content of the strip's file")
+    source_frames: IntProperty(name="Frames of the file", description="As Blender counts them; 0 until measured")
+    source_rate: FloatProperty(name="Rate of the file", description="As Blender reads it; 0 until measured")
+    transition: IntProperty(name="Transition", description="Its number in the take", default=-1)
+    engine: StringProperty(name="Engine", description="What made the transition's frames")
+    hash: StringProperty(name="Hash", description="Hash of all that decides the transition's pixels")
+    made_for: StringProperty(name="Made for", description="The transition that the frames were made for, as JSON")
+    pinned: BoolProperty(name="Pin", description="Keep these frames, even where the take changes around them")
+    stale: BoolProperty(name="Stale", description="What the frames were made for has changed since")
+    number: IntProperty(name="Number", description="The take's number")
+    path: StringProperty(name="Path", description="The take's path, as JSON")
+    wish: StringProperty(name="Wish", description="What the take was made for, as JSON")
+    complete: BoolProperty(name="Complete", description="All of the take's strips have been made")
+
+
+class MarkerProperties(bpy.types.PropertyGroup):
+    """What a timeline marker is."""
+
+    detected: BoolProperty(name="Detected", description="The marker was found in the music, not made by hand")
+    kind: EnumProperty(
+        name="Kind",
+        description="What is heard there",
+        items=(
+            ("MARK", "Mark", "Something that the person marked"),
+            ("BEAT", "Beat", "A beat"),
+            ("BAR", "Bar", "The first beat of a bar"),
+            ("ONSET", "Onset", "The beginning of a note between beats"),
+        ),
+    )
+    strength: FloatProperty(name="Strength", description="How clearly it is heard", default=1.0, min=0.0, max=1.0)
+
+
+def _volatile(default: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Accessors of a value that is neither saved nor undone."""
+    values: list[Any] = [default]
+
+    def read(_self: bpy.types.PropertyGroup) -> Any:  # noqa: ANN401
+        return values[0]
+
+    def write(_self: bpy.types.PropertyGroup, value: Any) -> None:  # noqa: ANN401
+        values[0] = value
+
+    return {"get": read, "set": write, "options": {"SKIP_SAVE"}}
+
+
+class WindowManagerProperties(bpy.types.PropertyGroup):
+    """The running job and the last failure, as the panels show them."""
+
+    running: BoolProperty(name="Running", description="A job runs", **_volatile(False))
+    title: StringProperty(name="Job", description="What runs", **_volatile(""))
+    stage: StringProperty(name="Stage", description="What it is doing", **_volatile(""))
+    fraction: FloatProperty(name="Done", description="How far it is", min=0.0, max=1.0, **_volatile(0.0))
+    seconds_left: FloatProperty(name="Time left", description="In seconds; -1 if unknown", **_volatile(-1.0))
+    failure_title: StringProperty(name="Failure", description="What went wrong", **_volatile(""))
+    failure_message: StringProperty(name="Message", description="Why", **_volatile(""))
+    failure_remedy: StringProperty(name="Remedy", description="What to do about it", **_volatile(""))
+    failure_action: StringProperty(name="Action", description="Operator that does it, if one can", **_volatile(""))
+    failure_log: StringProperty(name="Log", description="Path of the log", **_volatile(""))
+    backend: StringProperty(name="Backend", description="Its state, in a sentence", **_volatile(""))
+    waiting: StringProperty(name="Waiting", description="A result that is ready to be inserted", **_volatile(""))
+
+
+_GROUPS = (FootageRow, SceneProperties, StripProperties, MarkerProperties, WindowManagerProperties)
+_POINTERS = (
+    (bpy.types.Scene, SceneProperties),
+    (StripType, StripProperties),
+    (bpy.types.TimelineMarker, MarkerProperties),
+    (bpy.types.WindowManager, WindowManagerProperties),
+)
+
+
+def register() -> None:
+    """Add the groups to Blender's types."""
+    for group in _GROUPS:
+        bpy.utils.register_class(group)
+    for owner, group in _POINTERS:
+        owner.vmg = PointerProperty(type=group)
+
+
+def unregister() -> None:
+    """Take them away; what a file holds of them stays in the file."""
+    for owner, _group in reversed(_POINTERS):
+        del owner.vmg
+    for group in reversed(_GROUPS):
+        bpy.utils.unregister_class(group)

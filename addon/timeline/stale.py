@@ -1,0 +1,190 @@
+"""Which transitions of a take no longer fit, as it lies in the timeline now.
+
+A transition is stale when
+
+- its frames were generated for another junction than the one that is there now: other source frames right before or
+  after it, another length, or another place (pinned frames only need place and length);
+- the files of its frames are gone;
+- the segment on one side of it is to change, because a condition of the take did since it was made: a keyframe was
+  added, moved, slipped or resized and the take does not show it so, or a beat was added, moved or removed. A segment
+  is under all that happens between the cuts on either side of it.
+
+So a moved keyframe makes exactly the two transitions beside its segment stale. A removed one asks for nothing, and
+onsets have no weight in the search. A transition that was never filled is stale only by its conditions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import bpy
+
+from ...vmg_backend.protocol import BeatAt, KeyAt, Wish
+from .. import compat
+from . import building, reading, takes
+from .plan import Fill, PathDict
+
+_COLORS = {"none": "NONE", "fit": building.FILLED, "old": building.STALE, "gone": building.FAILED}
+
+
+@dataclass(frozen=True)
+class State:
+    """What is the matter with a transition.
+
+    Attributes
+    ----------
+    transition : dict
+        As `read_take` has it.
+    frames : str
+        "none": only the cross fade; "fit"; "old": made for another junction; "gone": the files are.
+    overdue : bool
+        A condition beside it changed.
+    fill : Fill or None
+        The generated frames that lie there.
+    """
+
+    transition: dict[str, Any]
+    frames: str
+    overdue: bool
+    fill: Fill | None
+
+    @property
+    def stale(self) -> bool:
+        """Whether it should be made anew."""
+        return self.frames in ("old", "gone") or (self.overdue and not self.transition["pinned"])
+
+    @property
+    def color(self) -> str:
+        """The colour tag of its strip."""
+        return building.STALE if self.stale and self.frames != "gone" else _COLORS[self.frames]
+
+
+def states(take: Any, overdue_ids: Iterable[int] = ()) -> list[State]:  # noqa: ANN401 - bpy has no types
+    """The state of each transition of a take; changes nothing, so it may be called while drawing.
+
+    Raises
+    ------
+    UserError
+        When the take shows something that no path can say.
+    """
+    found, path = takes.look(take)
+    ids = set(overdue_ids)
+    return [_state(transition, found.fills, transition["id"] in ids) for transition in path["transitions"]]
+
+
+def stale_transitions(scene: bpy.types.Scene, take: Any) -> tuple[int, ...]:  # noqa: ANN401
+    """The ids of the stale transitions of a take; reads markers and keyframes, so not while drawing.
+
+    Raises
+    ------
+    UserError
+        When the take or a keyframe cannot be read.
+    """
+    return tuple(state.transition["id"] for state in _now(scene, take) if state.stale)
+
+
+def mark(scene: bpy.types.Scene, take: Any) -> int:  # noqa: ANN401
+    """Write numbers, colours and the property `stale` on the strips of all transitions; gives how many are stale.
+
+    What is written already is not touched. Raises `UserError` as `stale_transitions` does.
+    """
+    found = _now(scene, take)
+    start, inside = compat.start(take), building.inner(take)
+    crosses = [strip for strip in inside.values() if strip.vmg.role == "CROSS"]
+    placed = set()
+    for state in found:
+        transition = state.transition
+        middle = start + transition["at"] + transition["frames"] // 2
+        for cross in crosses:
+            if compat.start(cross) <= middle < compat.end(cross):
+                _write(cross, transition["id"], state.stale, building.STALE if state.stale else "NONE")
+        if state.fill:
+            _write(inside[state.fill.uid], transition["id"], state.stale, state.color)
+            placed.add(state.fill.uid)
+    for strip in inside.values():
+        if strip.vmg.role == "TRANSITION" and strip.vmg.uid not in placed:  # there is no transition any more
+            _write(strip, -1, True, building.STALE)
+    return sum(state.stale for state in found)
+
+
+def overdue(path: PathDict, made_for: Wish, beats: Sequence[BeatAt], keys: Sequence[KeyAt]) -> set[int]:
+    """The ids of the transitions beside segments under which conditions changed.
+
+    Parameters
+    ----------
+    path : dict
+        The take as it is now.
+    made_for : Wish
+        The conditions that it was made for.
+    beats, keys
+        The conditions as they are now, from the take's start.
+    """
+    rate = Fraction(path["fps"])
+    frames = _beat_frames(made_for.beats, rate) ^ _beat_frames(beats, rate)
+    cuts = [transition["at"] + transition["frames"] // 2 for transition in path["transitions"]]
+    changed = {_segment(cuts, frame) for frame in frames}
+    before = {key.uid: key for key in made_for.keys}
+    for key in keys:
+        old = before.get(key.uid)
+        if key == old or _shows(path, key):
+            continue
+        here = _segment(cuts, key.at + key.frames // 2)
+        if old is not None:  # it takes its segment along, unless it went far away
+            home = _segment(cuts, old.at + old.frames // 2)
+            touched = range(_segment(cuts, key.at), _segment(cuts, key.at + key.frames - 1) + 1)
+            here = home if home in touched else here
+        changed.add(here)
+    return {path["transitions"][index]["id"] for one in changed for index in (one - 1, one) if 0 <= index < len(cuts)}
+
+
+def _now(scene: bpy.types.Scene, take: Any) -> list[State]:  # noqa: ANN401
+    found, path = takes.look(take)
+    taken = reading.TakeRange(found.start, found.frames)
+    ids = overdue(path, takes.wish_of(take), reading.beats(scene, taken), reading.keys(scene, taken))
+    return [_state(transition, found.fills, transition["id"] in ids) for transition in path["transitions"]]
+
+
+def _state(transition: dict[str, Any], fills: Sequence[Fill], is_overdue: bool) -> State:
+    near = [fill for fill in fills if fill.overlap(transition)]
+    if not near:
+        return State(transition, "none", is_overdue, None)
+    best = max(near, key=lambda fill: (fill.fits(transition), fill.overlap(transition)))
+    frames = "old" if not best.fits(transition) else "fit" if best.present else "gone"
+    return State(transition, frames, is_overdue, best)
+
+
+def _segment(cuts: Sequence[int], frame: int) -> int:
+    return sum(cut <= frame for cut in cuts)
+
+
+def _beat_frames(beats: Iterable[BeatAt], rate: Fraction) -> set[int]:
+    return {round(beat.time * rate) for beat in beats if beat.kind != "onset"}
+
+
+def _shows(path: PathDict, key: KeyAt) -> bool:
+    """Whether the take shows the keyframe untouched, where it is now."""
+    return any(
+        segment["at"] <= key.at
+        and key.at + key.frames <= segment["at"] + segment["last"] - segment["first"] + 1
+        and key.frame - key.at == segment["first"] - segment["at"]
+        and _same_file(path["footages"][segment["footage"]]["path"], key.path)
+        for segment in path["segments"]
+    )
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.normcase(os.path.normpath(one)) == os.path.normcase(os.path.normpath(other))
+
+
+def _write(strip: Any, number: int, is_stale: bool, color: str) -> None:  # noqa: ANN401
+    """Each value only where it differs: a change makes Blender draw and evaluate anew."""
+    if strip.vmg.transition != number:
+        strip.vmg.transition = number
+    if strip.vmg.stale != is_stale:
+        strip.vmg.stale = is_stale
+    if strip.color_tag != color:
+        strip.color_tag = color

@@ -1,0 +1,90 @@
+"""What all operators share: the scene they work in, why they cannot, and how a job is started."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+
+from ..addon import compat, jobs
+from ..addon.failures import JobCancelled, JobFailed
+from ..vmg_backend.errors import UserError
+
+Returned = set[str]
+
+
+class InSequencer(bpy.types.Operator):
+    """Works in the scene that the Sequencer shows; `refusal` says why it cannot work now."""
+
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """Why the operator cannot work, one clause; empty where it can."""
+        del context, scene
+        return ""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether there is a scene and nothing stands against it."""
+        scene = compat.sequencer_scene(context)
+        reason = "The Sequencer shows no scene" if scene is None else cls.refusal(context, scene)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """Do it; gives what to report, or nothing.
+
+        Raises
+        ------
+        UserError
+            Reported with its remedy.
+        """
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> Returned:
+        """Run `act` and report."""
+        try:
+            said = self.act(context, compat.sequencer_scene(context))
+        except JobCancelled:
+            self.report({"INFO"}, "Cancelled.")
+            return {"CANCELLED"}
+        except UserError as error:
+            log = error.failure.explanation.log if isinstance(error, JobFailed) else ""
+            self.report({"ERROR"}, f"{error} ({log})" if log else str(error))
+            return {"CANCELLED"}
+        if said:
+            self.report({"INFO"}, said)
+        return {"FINISHED"}
+
+
+class StartsJob(InSequencer):
+    """Starts a job, which changes nothing yet: no undo step. In background mode its end is waited for."""
+
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """As others, and no job runs."""
+        if jobs.workflow().busy:
+            cls.poll_message_set("Another job is running")
+            return False
+        return super().poll(context)
+
+    def begin(self, scene: bpy.types.Scene) -> None:
+        """Start the job."""
+        raise NotImplementedError
+
+    def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """Start it, and wait where no timer would go on with it."""
+        del context
+        self.begin(scene)
+        finish_in_background()
+        return ""
+
+
+def finish_in_background() -> None:
+    """Wait for all jobs in background mode, where no timer runs."""
+    if bpy.app.background:
+        jobs.workflow().finish()

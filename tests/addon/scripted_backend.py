@@ -1,0 +1,166 @@
+"""A backend with the standard library alone that does what it is asked, in a way that can be foreseen.
+
+Takes have a cut every `LENGTH` frames; the piece number j shows the sample from a frame on that depends on j alone, or
+on the keyframe that lies in it. So what must change when a keyframe is slipped is known. `scripted_backend.py [SECONDS]`
+waits so long for each transition.
+"""
+
+import hashlib
+import itertools
+import json
+import struct
+import sys
+import threading
+import zlib
+from pathlib import Path
+
+PROTOCOL = Path(__file__).resolve().parents[2] / "vmg_backend" / "protocol.py"
+LENGTH, OVERLAP, FRAMES, FOOTAGE = 48, 12, 672, "f" * 64
+_lock = threading.Lock()
+
+
+def main(pause):
+    cancelled = threading.Event()
+    wanted = []
+    more = threading.Condition()
+
+    def read():
+        for line in sys.stdin:
+            message = json.loads(line)
+            if message["method"] == "cancel":
+                cancelled.set()
+            else:
+                with more:
+                    wanted.append(message)
+                    more.notify()
+        import os
+
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        with more:
+            more.wait_for(lambda: wanted)
+            request = wanted.pop(0)
+        cancelled.clear()
+        answer = globals()[request["method"]](request.get("params"), request["id"], lambda: cancelled.wait(pause))
+        send(id=request["id"], **answer)
+
+
+def send(**message):
+    with _lock:
+        sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+        sys.stdout.flush()
+
+
+def hello(params, number, stop):
+    protocol = hashlib.sha256(PROTOCOL.read_text(encoding="utf-8").encode()).hexdigest()[:16]
+    return {"result": {"protocol": protocol, "version": "0", "python": "3", "device": "CPU", "cores": 1, "engines": []}}
+
+
+def describe(params, number, stop, analyzed=False):
+    found = [
+        {
+            "path": use["path"], "footage": FOOTAGE, "fps": use["fps"] or "24/1", "size": [512, 768], "frames": FRAMES,
+            "shots": 1, "exact": True, "analyzed": analyzed, "frames_without_person": 0 if analyzed else None,
+            "damaged": None,
+        }
+        for use in params["footages"]
+    ]  # fmt: skip
+    return {"result": {"footages": found}}
+
+
+def analyze(params, number, stop):
+    send(method="progress", params={"id": number, "fraction": 0.5, "stage": "Poses", "seconds_left": 1.0})
+    if stop():
+        return {"error": {"code": -32002, "message": "Cancelled."}}
+    return describe(params, number, stop, analyzed=True)
+
+
+def beats(params, number, stop):
+    times = [0.5 * index for index in range(int(params["seconds"] * 2))]
+    found = [{"time": t, "kind": "beat" if i % 4 else "bar", "strength": 1.0} for i, t in enumerate(times)]
+    return {"result": {"beats": found, "tempo": 120.0}}
+
+
+def suggest(params, number, stop):
+    return {"result": {"path": path_for(params)}}
+
+
+def update(params, number, stop):
+    path = path_for(params["wish"])
+    old = {junction(one): one for one in params["path"]["transitions"]}
+    for one in path["transitions"]:
+        if known := old.get(junction(one)):
+            one.update({name: known[name] for name in ("engine", "hash", "frames_dir", "pinned")})
+    changed = [one["id"] for one in path["transitions"] if junction(one) not in old]
+    return {"result": {"path": path, "changed": changed}}
+
+
+def junction(one):
+    return one["at"], one["from"]["frame"], one["to"]["frame"]
+
+
+def path_for(wish):
+    """Pieces of LENGTH frames, each shortened by half a transition at its cuts."""
+    count, half = -(-wish["frames"] // LENGTH), OVERLAP // 2
+    segments, transitions = [], []
+    for index in range(count):
+        begin, end = index * LENGTH, min(wish["frames"], (index + 1) * LENGTH)
+        source = 60 + index * 97 % 500
+        for key in wish["keys"]:
+            if begin <= key["at"] < end:
+                source = key["frame"] - (key["at"] - begin)
+        first, last = begin + half * (index > 0), end - half * (index < count - 1)
+        segments.append({
+            "footage": FOOTAGE, "first": source + first - begin, "last": source + last - 1 - begin, "at": first,
+            "speed": 1.0,
+        })  # fmt: skip
+    for index, (out, into) in enumerate(itertools.pairwise(segments)):
+        transitions.append({
+            "id": index, "from": {"footage": FOOTAGE, "frame": out["last"]},
+            "to": {"footage": FOOTAGE, "frame": into["first"]}, "match": [out["last"] + half, into["first"] - half],
+            "at": (index + 1) * LENGTH - half, "frames": OVERLAP, "engine": None, "cost": 0.1, "connector": False,
+            "frames_dir": None, "hash": None, "pinned": False,
+        })  # fmt: skip
+    use = wish["footages"][0]
+    entry = {"name": Path(use["path"]).name, "path": use["path"], "fps": "24/1", "size": [512, 768]}
+    return {
+        "format": "vmg-path", "version": 1, "fps": "24/1", "frames": wish["frames"], "seconds": wish["frames"] / 24,
+        "footages": {FOOTAGE: {**entry, "ranges": [[0, FRAMES - 1]]}}, "segments": segments,
+        "transitions": transitions, "audio": None, "beats": wish["beats"], "cost": 1.0, "bound": 1.0, "gap": 0.0,
+        "costs": {"cuts": 1.0}, "beat_alignment": None, "reuse_window": 0.0, "seed": wish["seed"], "versions": {},
+    }  # fmt: skip
+
+
+def fill(params, number, stop):
+    made = 0
+    for one in params["path"]["transitions"]:
+        if one["id"] not in params["transitions"]:
+            continue
+        if stop():
+            return {"error": {"code": -32002, "message": "Cancelled."}}
+        name = hashlib.sha256(json.dumps([junction(one), params["engine"]]).encode()).hexdigest()[:16]
+        folder = Path(params["folder"], name)
+        folder.mkdir(parents=True, exist_ok=True)
+        for index in range(one["frames"]):
+            (folder / f"{index:04d}.png").write_bytes(PICTURE)
+        made += 1
+        filled = {"request": number, "id": one["id"], "engine": params["engine"], "hash": name}
+        send(method="filled", params={**filled, "frames_dir": str(folder)})
+    return {"result": {"made": made, "kept": 0}}
+
+
+def _png(width, height):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + b"\x80\x20\x20" * width for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+PICTURE = _png(16, 24)
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0)

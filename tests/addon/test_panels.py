@@ -1,0 +1,278 @@
+"""Every panel, list and menu entry is drawn in every state, by a layout that accepts only what Blender's would."""
+
+import importlib
+from types import SimpleNamespace
+
+import pytest
+
+
+class Layout:
+    """Records what is drawn; names of icons, operators and properties must exist."""
+
+    def __init__(self, bpy, words=None):
+        self._bpy = bpy
+        self.words = [] if words is None else words
+        self._icons = bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+        self.enabled = self.active = self.alert = True
+        self.use_property_split = self.use_property_decorate = True
+        self.operator_context = "INVOKE_DEFAULT"
+        self.scale_x = self.scale_y = self.ui_units_x = 1.0
+        self.alignment = "EXPAND"
+
+    def _say(self, text, icon="NONE"):
+        assert icon in self._icons, icon
+        assert isinstance(text, str)
+        if text:
+            self.words.append(text)
+
+    def _inner(self, **_):
+        return Layout(self._bpy, self.words)
+
+    row = column = box = split = _inner
+
+    def panel(self, idname, default_closed=False):
+        self._say("", "NONE")
+        return self._inner(), self._inner()
+
+    def separator(self, factor=1.0):
+        pass
+
+    def label(self, *, text="", icon="NONE"):
+        self._say(text, icon)
+
+    def operator(self, idname, *, text=None, icon="NONE", emboss=True, depress=False):
+        group, _, name = idname.partition(".")
+        rna = getattr(getattr(self._bpy.ops, group), name).get_rna_type()  # raises for an unknown one
+        self._say(rna.name if text is None else text, icon)
+        self.words.append(f"[{idname}]")
+        return _Properties(rna)
+
+    def prop(self, data, name, *, text=None, icon="NONE", **_):
+        assert name in data.bl_rna.properties, f"{data.bl_rna.identifier}.{name}"
+        self._say(data.bl_rna.properties[name].name if text is None else text, icon)
+
+    def prop_search(self, data, name, search_data, search_property, *, text=None, icon="NONE"):
+        self.prop(data, name, text=text, icon=icon)
+        assert search_property in search_data.bl_rna.properties
+
+    def progress(self, *, text="", factor=0.0, type="BAR"):  # noqa: A002 - Blender's name
+        assert 0.0 <= factor <= 1.0
+        self._say(text)
+
+    def menu(self, idname, *, text=None, icon="NONE"):
+        menu = getattr(self._bpy.types, idname)
+        self._say(menu.bl_label if text is None else text, icon)
+
+    def popover(self, panel, *, text="", icon="NONE"):
+        assert hasattr(self._bpy.types, panel)
+        self._say(text, icon)
+
+    def template_list(self, kind, list_id, data, name, active_data, active_name, **_):
+        assert active_name in active_data.bl_rna.properties
+        assert name in data.bl_rna.properties
+        drawer = getattr(self._bpy.types, kind)
+        items = getattr(data, name)
+        shown = [True] * len(items)
+        if hasattr(drawer, "filter_items"):
+            fake = SimpleNamespace(bitflag_filter_item=1, filter_name="")
+            flags, order = drawer.filter_items(fake, self._bpy.context, data, name)
+            assert len(flags) in (0, len(items))
+            assert sorted(order) in ([], list(range(len(items))))
+            shown = [bool(flag) for flag in flags] or shown
+        for item, visible in zip(items, shown, strict=True):
+            if visible:
+                fake = SimpleNamespace(layout_type="DEFAULT")
+                drawer.draw_item(fake, self._bpy.context, self._inner(), data, item, 0, active_data, active_name, 0)
+
+
+class _Properties:
+    """What `layout.operator` gives: only the operator's properties can be set."""
+
+    def __init__(self, rna):
+        object.__setattr__(self, "_rna", rna)
+
+    def __setattr__(self, name, value):
+        assert name in self._rna.properties, f"{self._rna.identifier}.{name}"
+
+
+@pytest.fixture
+def draw(bpy, enabled):
+    """Draws all that is ours; gives what is written there."""
+    panels = [kind for name in dir(bpy.types) if name.startswith("VMG_PT_") for kind in [getattr(bpy.types, name)]]
+    menus = importlib.import_module(f"{enabled.__name__}.ui.menus")
+    status = importlib.import_module(f"{enabled.__name__}.ui.status")
+    functions = [menus._add, menus._strip, menus._context, status._header, bpy.types.VMG_MT_strip.draw]
+
+    def all_words():
+        words = []
+        for panel in panels:
+            if panel.poll(bpy.context):
+                fake = SimpleNamespace(layout=Layout(bpy, words), show=None)
+                fake.show = panel.show.__get__(fake)
+                for name in vars(panel):
+                    if name.startswith("_show"):
+                        setattr(fake, name, getattr(panel, name).__get__(fake))
+                panel.draw(fake, bpy.context)
+        for function in functions:
+            function(SimpleNamespace(layout=Layout(bpy, words)), bpy.context)
+        return words
+
+    return all_words
+
+
+@pytest.fixture
+def film(bpy, scene, addon, coded_movie):
+    """A footage in the scene, with its row."""
+    addon("timeline.material").add_footage(scene, coded_movie(24), 1)
+    addon("timeline.reading").sync_footages(scene)
+    return scene.vmg.footages[0]
+
+
+def known(row):
+    row.footage, row.fps, row.frames, row.width, row.height = "f" * 64, "24/1", 60, 64, 64
+
+
+@pytest.fixture
+def state(addon, monkeypatch):
+    """Sets how the backend stands."""
+    environment, installation = addon("environment"), addon("installation")
+
+    def put(name):
+        monkeypatch.setattr(installation, "status", lambda: environment.Status(environment.State[name]))
+
+    put("READY")
+    return put
+
+
+def test_the_recorder_refuses_what_blender_would(bpy, enabled):
+    layout = Layout(bpy)
+    with pytest.raises(AssertionError):
+        layout.label(text="x", icon="NO_SUCH_ICON")
+    with pytest.raises((AttributeError, KeyError)):
+        layout.operator("vmg.no_such_operator")
+    with pytest.raises(AssertionError):
+        layout.operator("vmg.key_jump").no_such_property = 1
+    with pytest.raises(AssertionError):
+        layout.prop(bpy.context.scene, "no_such_property")
+
+
+def test_an_empty_scene_says_what_comes_first(draw, scene, state):
+    words = draw()
+    for hint in ("Add footage of one person", "Choose music in Setup first", "Suggest makes the first one"):
+        assert any(hint in word for word in words), hint
+    assert "[vmg.sample_load]" in words
+
+
+@pytest.mark.parametrize(
+    ("name", "button"),
+    [
+        ("ABSENT", "[vmg.environment_set_up]"),
+        ("INCOMPLETE", "[vmg.environment_set_up]"),
+        ("OUTDATED", "[vmg.environment_set_up]"),
+        ("BROKEN", "[vmg.environment_repair]"),
+        ("FOREIGN", "[vmg.preferences_show]"),
+    ],
+)
+def test_a_backend_that_is_not_ready_has_its_button(draw, scene, state, name, button):
+    assert button not in draw()
+    state(name)
+    assert button in draw()
+
+
+def test_what_stands_against_a_take_has_its_button(draw, scene, state, film):
+    known(film)
+    scene.render.fps = 30
+    words = draw()
+    assert "[vmg.scene_match]" in words
+    assert "[vmg.analyze]" in words
+    assert "Not analyzed" in words
+    scene.render.fps = 24
+    film.analyzed, film.frames_without_person, film.exact, film.damaged = True, 3, False, "It ends early."
+    words = draw()
+    assert "[vmg.scene_match]" not in words
+    assert "[vmg.analyze]" not in words
+    for said in ("Analyzed", "3 frames without a person are not used", "It ends early."):
+        assert said in words
+    film.missing = True
+    words = draw()
+    assert "Missing" in words
+    assert "[vmg.footage_locate]" in words
+
+
+def test_a_running_job_shows_how_far_it_is(bpy, draw, scene, state):
+    shown = bpy.context.window_manager.vmg
+    shown.running, shown.title, shown.stage, shown.fraction, shown.seconds_left = True, "Suggest", "Search", 0.4, 200.0
+    words = draw()
+    assert "Search, 3 min left" in words
+    assert "[vmg.job_cancel]" in words
+    shown.running = False
+    assert "[vmg.job_cancel]" not in draw()
+
+
+def test_a_failure_shows_its_remedy_as_a_button(bpy, draw, scene, state):
+    shown = bpy.context.window_manager.vmg
+    shown.failure_title, shown.failure_message = "Disk full", "The disk is full while writing 0003.png."
+    shown.failure_remedy, shown.failure_action, shown.failure_log = "Free some.", "vmg.environment_repair", "/x.log"
+    words = draw()
+    assert {"Disk full", "Free some.", "[vmg.environment_repair]", "[vmg.show_log]"} <= set(words)
+    shown.failure_title = shown.failure_message = shown.failure_remedy = shown.failure_action = shown.failure_log = ""
+    assert "[vmg.show_log]" not in draw()
+
+
+def test_a_waiting_result_can_be_inserted(draw, scene, state, addon):
+    workflow = addon("workflow")
+    addon("jobs").workflow().waiting.append(workflow.Waiting("Suggest Take", lambda _: iter(())))
+    words = draw()
+    assert "Result ready: Suggest Take" in words
+    assert "[vmg.insert_waiting]" in words
+    addon("jobs").workflow().waiting.clear()
+
+
+def test_keyframes_are_listed_with_time_and_source(draw, scene, state, film, addon):
+    addon("timeline.keys").add_key(scene, 25)
+    words = draw()
+    assert "0:01.00" in words
+    assert "frame 24, 12 long" in words
+
+
+def test_takes_are_listed_with_their_transitions(bpy, draw, scene, state, film, addon):
+    compat = addon("compat")
+    editor = scene.sequence_editor
+    take = compat.new_meta(editor, "VMG Take 001", 5, 1)
+    compat.set_visible(take, 1, 60)
+    take.vmg.role, take.vmg.uid, take.vmg.complete = "TAKE", "aa", True
+    scene.vmg.active_take = "aa"
+    movies = [compat.new_movie(take, "p", film.path, channel, 1) for channel in (1, 2)]
+    for index in range(2):
+        cross = compat.new_cross(take, "Cross", 3 + index, 10, 20, *movies)
+        cross.vmg.role = "CROSS"
+    words = draw()
+    assert "0/2" in words
+    assert "Generate (2)" in words
+    cross.vmg.role, cross.vmg.stale = "TRANSITION", True
+    words = draw()
+    assert "1/1, 1 stale" in words
+    assert "Re-render Stale (1)" in words
+
+
+def test_drawing_changes_nothing(bpy, draw, scene, state, film, addon, monkeypatch):
+    known(film)
+    addon("timeline.keys").add_key(scene, 25)
+
+    def everything():
+        found = [
+            strip.vmg.uid + strip.vmg.role + strip.name for strip in addon("compat").all_strips(scene.sequence_editor)
+        ]
+        return found, [row.path for row in scene.vmg.footages], scene.frame_current
+
+    before = everything()
+    monkeypatch.setattr("builtins.open", None)
+    draw()
+    assert everything() == before
+
+
+def test_long_sentences_are_broken(enabled):
+    wrapped = importlib.import_module(f"{enabled.__name__}.ui.status").wrapped
+    lines = wrapped("one two three four five six seven eight nine ten eleven", width=20)
+    assert " ".join(lines) == "one two three four five six seven eight nine ten eleven"
+    assert max(map(len, lines)) <= 20

@@ -1,0 +1,688 @@
+"""The server as Blender meets it: a process with pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from vmg_backend import jobs, protocol, sample
+from vmg_backend.cli import main
+from vmg_backend.countdown import Countdown
+from vmg_backend.footage import open_footage
+from vmg_backend.graph.build import GraphSettings
+from vmg_backend.graph.motion_graph import MotionGraph
+from vmg_backend.interpolation.catalogue import CATALOGUE
+from vmg_backend.interpolation.engines import ENGINES
+from vmg_backend.library import FootageLibrary
+from vmg_backend.pose.mediapipe_estimator import MediapipeEstimator
+from vmg_backend.pose.track import PoseTrack
+from vmg_backend.remembering import RememberingLibrary
+from vmg_backend.search.path import Path as FoundPath
+from vmg_backend.server import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
+
+GONE_SECONDS = 2.0
+CANCELLED_SECONDS = 1.0
+
+
+class Blender:
+    """Blender's side of the pipes."""
+
+    def __init__(self, cache: Path, before: str = "") -> None:
+        """`before`: Python that the process runs before it serves."""
+        code = f"{before}\nimport sys\nfrom vmg_backend.cli import main\nsys.exit(main(['serve']))"
+        words = ["-c", code] if before else ["-m", "vmg_backend", "serve"]
+        self.log = cache / "stderr.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=os.environ | {"VMG_CACHE": str(cache)},
+            )
+        self.next = 1
+        self.notes: list[tuple[float, dict[str, Any]]] = []
+        self._lines: queue.Queue[tuple[float, dict[str, Any]]] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put((time.monotonic(), json.loads(line)))
+
+    def write(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
+    def send(self, method: str, params: object = None) -> int:
+        number, self.next = self.next, self.next + 1
+        data = protocol.as_json(params) if params is not None else None
+        self.write(protocol.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": data}))
+        return number
+
+    def cancel(self, number: int) -> None:
+        self.write(protocol.encode({"jsonrpc": "2.0", "method": "cancel", "params": {"id": number}}))
+
+    def message(self, seconds: float = 300.0) -> dict[str, Any]:
+        at, message = self._lines.get(timeout=seconds)
+        assert message["jsonrpc"] == "2.0"
+        if "method" in message:
+            self.notes.append((at, message))
+        return message
+
+    def answer(self, number: int | None, seconds: float = 300.0) -> dict[str, Any]:
+        while True:
+            message = self.message(seconds)
+            if "method" not in message:
+                assert message["id"] == number
+                return message
+
+    def ask(self, method: str, params: object = None) -> dict[str, Any]:
+        self.notes.clear()
+        message = self.answer(self.send(method, params))
+        assert "result" in message, message
+        result: dict[str, Any] = message["result"]
+        kind = protocol.METHODS[method][1]
+        assert protocol.as_json(protocol.from_json(kind, result)) is not None
+        return result
+
+    def refused(self, method: str, params: object = None) -> dict[str, Any]:
+        error: dict[str, Any] = self.answer(self.send(method, params))["error"]
+        return error
+
+    def noted(self, method: str) -> list[dict[str, Any]]:
+        return [message["params"] for _, message in self.notes if message["method"] == method]
+
+    def until(self, number: int, stage: str) -> None:
+        """Wait for progress in a stage."""
+        while True:
+            message = self.message()
+            assert "method" in message, message
+            if message["method"] == "progress" and message["params"]["stage"].startswith(stage):
+                assert message["params"]["id"] == number
+                return
+
+    def close(self) -> float:
+        """End the stream; how long the process then lives on, s."""
+        assert self.process.stdin is not None
+        begun = time.monotonic()
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+        return time.monotonic() - begun
+
+
+def use(*files: Path, library: Path) -> protocol.Footages:
+    return protocol.Footages(tuple(protocol.FootageUse(str(file)) for file in files), str(library))
+
+
+@pytest.fixture
+def blender(tmp_path: Path) -> Iterator[Blender]:
+    one = Blender(tmp_path)
+    yield one
+    if one.process.poll() is None:
+        assert one.close() < GONE_SECONDS
+
+
+@pytest.fixture(scope="session")
+def analyzed(tmp_path_factory: pytest.TempPathFactory, dancer: Path) -> Path:
+    """A library that knows the dancer; to be copied."""
+    library = tmp_path_factory.mktemp("library")
+    assert main(["graph", str(dancer), "--library", str(library), "--json"]) == 0
+    return library
+
+
+def wish_for(dancer: Path, library: Path, **more: Any) -> protocol.Wish:
+    beats = tuple(protocol.BeatAt(0.5 * k, "bar" if k % 4 == 0 else "beat") for k in range(1, 12))
+    wish = {"frames": 144, "beats": beats, "library": str(library), **more}
+    return protocol.Wish((protocol.FootageUse(str(dancer)),), **wish)
+
+
+# Who answers, and what is no request
+
+
+def test_the_server_loads_nothing_heavy_before_it_is_asked_for_work() -> None:
+    code = (
+        "import sys, vmg_backend.cli, vmg_backend.server as server\n"
+        "server.hello()\n"
+        "print([name for name in 'numpy scipy cv2 av librosa mediapipe'.split() if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+def test_hello(blender: Blender) -> None:
+    hello = blender.ask("hello")
+    assert hello["protocol"] == protocol.fingerprint()
+    assert hello["cores"] == os.cpu_count()
+    assert [engine["name"] for engine in hello["engines"]] == list(ENGINES)
+    assert {engine.name for engine in CATALOGUE if engine.seconds > 0 and engine.label} == set(ENGINES)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "number"),
+    [
+        (b"nonsense", PARSE_ERROR, None),
+        (b"\xff\xfe\x00", PARSE_ERROR, None),
+        (b'{"id": 7, "method": "hello"', PARSE_ERROR, None),
+        (b"[" * 100_000, PARSE_ERROR, None),
+        (b'{"id": 7, "method": "beats", "params": {"pieces": [], "seconds": NaN}}', PARSE_ERROR, None),
+        (b"[]", INVALID_REQUEST, None),
+        (b"3", INVALID_REQUEST, None),
+        (b'{"id": 7}', INVALID_REQUEST, None),
+        (b'{"id": 7, "method": 3}', INVALID_REQUEST, None),
+        (b'{"id": "seven", "method": "hello"}', INVALID_REQUEST, None),
+        (b'{"id": true, "method": "hello"}', INVALID_REQUEST, None),
+        (b'{"id": 7, "method": "call"}', METHOD_NOT_FOUND, 7),
+        (b'{"id": 7, "method": "_library"}', METHOD_NOT_FOUND, 7),
+        (b'{"id": 7, "method": "describe"}', INVALID_PARAMS, 7),
+        (b'{"id": 7, "method": "describe", "params": []}', INVALID_PARAMS, 7),
+        (b'{"id": 7, "method": "describe", "params": {"footages": [{"path": 3}]}}', INVALID_PARAMS, 7),
+        (b'{"id": 7, "method": "describe", "params": {"footages": [], "more": 1}}', INVALID_PARAMS, 7),
+        (b'{"id": 7, "method": "beats", "params": {"pieces": [], "seconds": 1' + b"0" * 400 + b"}}", INVALID_PARAMS, 7),
+    ],
+)
+def test_what_is_no_request_is_answered_and_outlived(
+    blender: Blender, line: bytes, code: int, number: int | None
+) -> None:
+    blender.write(line + b"\n")
+    assert blender.answer(number)["error"]["code"] == code
+    blender.write(b'\n{"method": "unknown"}\n{"method": "cancel"}\n{"method": "cancel", "params": {"id": 99}}\n')
+    assert blender.ask("hello")
+
+
+def test_names_that_are_no_unicode_come_through(blender: Blender) -> None:
+    name = os.fsdecode(b"/nowhere/\xff\xe9.mp4")
+    error = blender.refused("describe", use(Path(name), library=Path("/nowhere/library")))
+    assert error["code"] == protocol.USER_ERROR
+    assert name in error["message"]
+
+
+# Errors
+
+
+def test_what_the_person_can_put_right_is_explained(blender: Blender, tmp_path: Path) -> None:
+    error = blender.refused("analyze", use(tmp_path / "gone.mp4", library=tmp_path))
+    assert error["code"] == protocol.USER_ERROR
+    explanation = protocol.from_json(protocol.Explanation, error["data"])
+    assert "gone.mp4" in explanation.message
+    assert explanation.remedy
+    assert explanation.log == ""
+    assert blender.refused("suggest", protocol.Wish((), 24))["code"] == protocol.USER_ERROR
+    assert blender.refused("fill", protocol.Fill({}, (), "fade", str(tmp_path)))["code"] == protocol.USER_ERROR
+    assert blender.refused("fill", protocol.Fill({}, (), "magic", str(tmp_path)))["code"] == protocol.USER_ERROR
+
+
+def test_a_fault_of_ours_is_logged_and_outlived(tmp_path: Path) -> None:
+    blender = Blender(tmp_path, "from vmg_backend.service import Service\nService.library = lambda *_: 1 / 0")
+    for _ in range(2):
+        error = blender.refused("library", protocol.Place())
+        assert error["code"] == protocol.INTERNAL_ERROR
+        explanation = protocol.from_json(protocol.Explanation, error["data"])
+        assert "ZeroDivisionError" in explanation.message
+    log = Path(explanation.log)
+    assert log == tmp_path / "logs" / "vmg.log"
+    assert log.read_text("utf-8").count("Traceback") == 2
+    assert blender.close() < GONE_SECONDS
+
+
+# The stream
+
+
+NOISE = """
+import os, subprocess, sys
+from vmg_backend.service import Service
+quiet = Service.library
+def loud(*words):
+    print("noise by print")
+    print("noise by the first stdout", file=sys.__stdout__, flush=True)
+    os.write(1, b"noise by the descriptor\\n")
+    subprocess.run([sys.executable, "-c", "import sys; print('noise of a child', repr(sys.stdin.read()))"])
+    return quiet(*words)
+Service.library = loud
+"""
+
+
+def test_nothing_that_is_printed_gets_into_the_stream(tmp_path: Path) -> None:
+    blender = Blender(tmp_path, NOISE)
+    for _ in range(3):
+        assert blender.ask("library", protocol.Place(str(tmp_path / "lib")))["footages"] == 0
+    assert blender.close() < GONE_SECONDS
+    log = blender.log.read_text()
+    for source in ("by print", "by the first stdout", "by the descriptor"):
+        assert log.count(f"noise {source}") == 3
+    assert log.count("noise of a child ''") == 3  # it found its input empty, not the requests
+
+
+def test_requests_wait_for_their_turn_and_can_be_cancelled_meanwhile(tmp_path: Path) -> None:
+    slow = (
+        "import time\nfrom vmg_backend.service import Service\nquick = Service.library\n"
+        "Service.library = lambda *words: time.sleep(0.5) or quick(*words)"
+    )
+    blender = Blender(tmp_path, slow)
+    place = protocol.Place(str(tmp_path / "lib"))
+    first, second, third = blender.send("library", place), blender.send("library", place), blender.send("hello")
+    blender.cancel(second)
+    blender.write(b'{"id": %d, "method": "hello"}\n' % first)
+    assert blender.answer(None)["error"]["code"] == INVALID_REQUEST  # an id that is in use
+    assert blender.answer(first)["result"]
+    assert blender.answer(second)["error"]["code"] == protocol.CANCELLED
+    assert blender.answer(third)["result"]
+    assert blender.close() < GONE_SECONDS
+
+
+@pytest.mark.parametrize("work", ["time.sleep(60)", "np.linalg.svd(np.random.rand(4000, 4000))", "all(iter(int, 1))"])
+def test_the_process_is_gone_when_the_stream_ends_whatever_it_does(tmp_path: Path, work: str) -> None:
+    busy = (
+        "import time, numpy as np\nfrom vmg_backend.service import Service\n"
+        f"def work(self, place, call):\n    call.progress.update(0.0)\n    {work}\n    while True: {work}\n"
+        "Service.library = work"
+    )
+    blender = Blender(tmp_path, busy)
+    blender.until(blender.send("library", protocol.Place()), "")
+    time.sleep(0.3)
+    assert blender.close() < GONE_SECONDS
+
+
+# Progress
+
+
+def test_progress_is_told_ten_times_a_second_at_most(tmp_path: Path) -> None:
+    busy = (
+        "import time\nfrom vmg_backend.service import Service\nquick = Service.library\n"
+        "def work(self, place, call):\n    begun = time.monotonic()\n"
+        "    while (gone := time.monotonic() - begun) < 3: call.progress.part(0.5, 1.0, 'Busy').update(gone / 3)\n"
+        "    return quick(self, place, call)\n"
+        "Service.library = work"
+    )
+    blender = Blender(tmp_path, busy)
+    blender.ask("hello")
+    blender.ask("library", protocol.Place())
+    told = [protocol.from_json(protocol.Progressed, note) for note in blender.noted("progress")]
+    assert 5 < len(told) <= 31
+    assert {(one.id, one.stage) for one in told} == {(2, "Busy")}
+    fractions = [one.fraction for one in told]
+    assert fractions == sorted(fractions)
+    assert fractions[0] < 0.6 < 0.9 < fractions[-1] <= 1
+    assert told[0].seconds_left is None
+    assert told[-1].seconds_left == pytest.approx((1 - fractions[-1]) / 0.5 * 3, abs=0.5)
+    assert blender.close() < GONE_SECONDS
+
+
+def test_the_countdown_is_right_where_speed_is_even() -> None:
+    countdown = Countdown()
+    for tenth in range(1000):
+        left = countdown.update(tenth / 10, tenth / 1000, "Poses")
+        assert (left is None) == (tenth < 20)
+        if left is not None:
+            assert left == pytest.approx(100 - tenth / 10, rel=0.01, abs=0.1)
+
+
+def test_the_countdown_is_smooth_and_recovers_where_speed_changes() -> None:
+    """10 s of quick work, then work that is ten times slower: 10 % of the job in 10 s, the rest in 900 s."""
+    countdown, told = Countdown(), []
+    rng = np.random.default_rng(0)
+    fraction = 0.0
+    for tenth in range(3000):
+        stage, speed = ("Reading", 0.01) if tenth < 100 else ("Poses", 0.001)
+        fraction += speed / 10 * rng.uniform(0.5, 1.5)
+        told.append(countdown.update(tenth / 10, fraction, stage))
+    assert told[500] == pytest.approx((1 - 0.1 - 0.04) / 0.001, rel=0.1)
+    steps = [abs(b - a) / a for a, b in pairwise(told[200:]) if a is not None and b is not None]
+    assert max(steps) < 0.02
+
+
+def test_the_countdown_ends_with_the_job_though_it_ends_early() -> None:
+    countdown = Countdown()
+    for tenth in range(100):
+        countdown.update(tenth / 10, tenth / 1000, "Searching")
+    told = [countdown.update(10 + tenth / 10, 0.99 + tenth / 1000, "Searching") for tenth in range(11)]
+    assert told[-1] == 0
+    assert told[3] is not None
+    assert told[3] < 2
+
+
+def test_a_jump_over_what_is_known_already_says_nothing() -> None:
+    countdown = Countdown()
+    assert countdown.update(0.0, 0.0, "Reading") is None
+    assert countdown.update(0.1, 0.6, "Reading") is None
+    for tenth in range(2, 300):
+        left = countdown.update(tenth / 10, 0.6 + tenth / 1000, "Poses")
+        if left is not None:
+            assert left == pytest.approx((0.4 - tenth / 1000) * 100, rel=0.1, abs=0.5)
+
+
+# Footage
+
+
+def remuxed(source: Path, target: Path) -> Path:
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                new.mux(packet)
+    return target
+
+
+def test_footage_is_described(blender: Blender, dancer: Path, tmp_path: Path) -> None:
+    inexact = remuxed(dancer, tmp_path / "milliseconds.mkv")
+    torn = tmp_path / "torn.mp4"
+    data = bytearray(dancer.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = random.Random(1).randbytes(20_000)
+    torn.write_bytes(data)
+    asked = use(dancer, inexact, torn, library=tmp_path / "lib")
+    for _ in range(2):  # the second time from the library
+        exact, other, damaged = blender.ask("describe", asked)["footages"]
+        assert exact | {"path": "", "footage": ""} == {
+            **{"path": "", "footage": "", "fps": "24/1", "size": [512, 768], "frames": 120, "shots": 1, "exact": True},
+            **{"analyzed": False, "frames_without_person": None, "damaged": None},
+        }
+        assert exact["footage"] == open_footage(dancer).id
+        assert (other["exact"], other["frames"], other["damaged"]) == (False, 120, None)
+        assert damaged["frames"] < 120
+        assert f"first {damaged['frames']} frames" in damaged["damaged"]
+
+
+def test_a_conformed_copy_is_exact(blender: Blender, dancer: Path, tmp_path: Path) -> None:
+    inexact = remuxed(dancer, tmp_path / "milliseconds.mkv")
+    library, target = str(tmp_path / "lib"), tmp_path / "new folder" / "copy.mp4"
+    footage = protocol.FootageUse(str(inexact))
+    made = blender.ask("conform", protocol.Conform(footage, str(target), library))
+    assert made == {"path": str(target), "encoded": False}
+    (copy,) = blender.ask("describe", use(target, library=tmp_path / "lib"))["footages"]
+    assert (copy["exact"], copy["frames"]) == (True, 120)
+    for wrong in (inexact, tmp_path / "copy.avi", tmp_path):
+        before = inexact.read_bytes()
+        assert blender.refused("conform", protocol.Conform(footage, str(wrong), library))["code"] == protocol.USER_ERROR
+        assert inexact.read_bytes() == before
+
+
+def test_vp8_is_encoded_anew_and_the_log_says_so(blender: Blender, tmp_path: Path) -> None:
+    path = tmp_path / "vp8.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=30)
+        stream.width, stream.height = 64, 48
+        for k in range(20):
+            picture = np.full((48, 64, 3), 10 * k, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    target = tmp_path / "copy.mp4"
+    asked = protocol.Conform(protocol.FootageUse(str(path)), str(target), str(tmp_path / "lib"))
+    assert blender.ask("conform", asked)["encoded"]
+    assert any("encoded anew" in note["text"] for note in blender.noted("log"))
+
+
+def test_only_what_is_the_librarys_own_is_counted_and_cleared(blender: Blender, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    key, short = "a" * 64, "0123456789abcdef"
+    ours = [
+        *(f"footage/{key}/{name}" for name in ("index-2.npz", "index.npz", "footage.json", "poses-12ab.npz")),
+        *(f"footage/{key}/plate-12ab.npz", f"footage/{key}/.vmg-x.npz", f"graphs/{short}.npz"),
+        *(f"transitions/{short}/0000.png", f"transitions/{short}/0001.png"),
+    ]
+    theirs = [
+        *("footage/my holiday.mp4", f"footage/{key}/notes.txt", "footage/index.npz", "graphs/sales.npz", "0000.png"),
+        *(f"transitions/{short}/cat.png", "transitions/0000.png", f"graphs/deeper/{short}.npz", "footage.json"),
+    ]
+    for name in ours + theirs:
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).write_bytes(b"12345")
+    (library / "empty").mkdir()
+    place = protocol.Place(str(library))
+    assert blender.ask("library", place) == {"folder": str(library), "bytes": 5 * len(ours), "footages": 1}
+    assert blender.ask("clear_library", place) == {"folder": str(library), "bytes": 0, "footages": 0}
+    left = {str(file.relative_to(library)) for file in library.rglob("*") if file.is_file()}
+    assert left == set(theirs)
+    assert (library / "empty").exists()
+    assert blender.ask("clear_library", protocol.Place(str(tmp_path / "none")))["bytes"] == 0
+
+
+def test_the_users_own_library_is_the_one_in_the_cache(blender: Blender, tmp_path: Path) -> None:
+    assert blender.ask("library", protocol.Place())["folder"] == str(tmp_path / "library")
+
+
+# Memory
+
+
+def test_a_file_is_read_again_only_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Path] = []
+    real = FootageLibrary.identity
+    monkeypatch.setattr(
+        FootageLibrary, "identity", lambda self, path, progress: hashed.append(path) or real(self, path, progress)
+    )
+    library, file = RememberingLibrary(tmp_path), tmp_path / "a.bin"
+    file.write_bytes(b"one")
+    first = library.identity(file)
+    assert library.identity(file) == first
+    assert len(hashed) == 1
+    file.write_bytes(b"two")
+    os.utime(file, ns=(1, 1))
+    assert library.identity(file) != first
+    assert len(hashed) == 2
+
+
+def test_a_second_search_reads_nothing_again(
+    dancer: Path, analyzed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = RememberingLibrary(tmp_path / "lib")
+    shutil.copytree(analyzed, library.root)
+    read: list[str] = []
+    for kind in (PoseTrack, MotionGraph):
+        load = kind.load
+        monkeypatch.setattr(kind, "load", lambda file, load=load: read.append(file.name) or load(file))
+    results = []
+    for _ in range(2):
+        analyses = jobs.analyze([jobs.Source(dancer)], library)
+        results.append(jobs.build(analyses, library, GraphSettings()))
+        assert len(read) == 2
+    assert results[0] == results[1]
+    other = jobs.analyze([jobs.Source(dancer, None, ((0, 99),))], library)
+    assert jobs.build(other, library, GraphSettings())[0].runs.max() == 99
+    library.clear()
+    assert not library.has_poses(analyses[0].footage, MediapipeEstimator())
+
+
+# The whole way
+
+
+def test_beats_of_the_mix(blender: Blender) -> None:
+    """The sample's music, its second 4 heard at second 1: the beats are those of the file, moved by -3 s."""
+    pieces = (protocol.SoundPiece(str(sample.MUSIC), 4.0, 1.0, 11.0),)
+    found = blender.ask("beats", protocol.Sound(pieces, 12.0))
+    times = [float(line.split()[0]) - 3.0 for line in sample.BEATS.read_text().splitlines() if line.strip()]
+    truth = np.array([time for time in times if 1.5 < time < 11.5])
+    beats = np.array([beat["time"] for beat in found["beats"] if beat["kind"] in ("beat", "bar")])
+    assert np.abs(beats[:, None] - truth).min(axis=0).max() < 0.05
+    assert found["tempo"] == pytest.approx(60 / np.diff(truth).mean(), rel=0.02)
+    assert all(0 <= beat["time"] < 12 for beat in found["beats"])
+    assert blender.ask("beats", protocol.Sound((), 2.0)) == {"beats": [], "tempo": 0.0}
+
+
+def test_the_server_makes_what_the_command_makes(
+    blender: Blender, dancer: Path, analyzed: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "lib"
+    shutil.copytree(analyzed, library)
+    (described,) = blender.ask("describe", use(dancer, library=library))["footages"]
+    assert (described["analyzed"], described["frames_without_person"]) == (True, 0)
+    assert blender.ask("analyze", use(dancer, library=library))["footages"] == [described]
+
+    wish = wish_for(dancer, library, keys=(protocol.KeyAt("k", 61, str(dancer), 40, 5),), seed=3)
+    (tmp_path / "beats.json").write_text(json.dumps([protocol.as_json(beat) for beat in wish.beats]))
+    keys = [{"at": 61 / 24, "footage": dancer.name, "frame": 40, "frames": 5}]
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
+    words = ["search", dancer, "--library", library, "--out", tmp_path / "path.json", "--seconds", "6", "--seed", "3"]
+    words += ["--beats", tmp_path / "beats.json", "--keyframes", tmp_path / "keys.json"]
+    assert main([*map(str, words), "--json"]) == 0
+    suggested = blender.ask("suggest", wish)["path"]
+    assert suggested == json.loads((tmp_path / "path.json").read_text())
+    assert suggested["frames"] == 144
+    assert [shown(suggested)[t] for t in range(61, 66)] == [40, 41, 42, 43, 44]
+
+    folder = tmp_path / "take 1"
+    ids = tuple(transition["id"] for transition in suggested["transitions"])
+    assert ids
+    fill = protocol.Fill(suggested, ids, "fade", str(folder), str(library))
+    assert blender.ask("fill", fill)["made"] > 0
+    filled = {note["id"]: note for note in blender.noted("filled")}
+    assert set(filled) == set(ids)
+    assert main(["generate", str(tmp_path / "path.json"), "--engine", "fade", "--library", str(library), "--json"]) == 0
+    for transition in FoundPath.load(tmp_path / "path.json").transitions:
+        note = filled[transition.id]
+        assert (note["hash"], note["engine"]) == (transition.hash, "fade")
+        assert Path(note["frames_dir"]) == folder / str(transition.hash)
+        names = sorted(file.name for file in Path(note["frames_dir"]).iterdir())
+        assert names == [f"{k:04d}.png" for k in range(transition.frames)]
+        for name in names:
+            ours, theirs = (cv2.imread(str(Path(str(at)) / name)) for at in (note["frames_dir"], transition.frames_dir))
+            assert np.array_equal(ours, theirs)
+
+    assert blender.ask("fill", fill) == {"made": 0, "kept": len(ids)}
+    assert len(blender.noted("filled")) == len(ids)
+    (Path(filled[ids[0]]["frames_dir"]) / "0001.png").unlink()
+    assert blender.ask("fill", fill)["made"] == 1
+    assert blender.refused("fill", protocol.Fill(suggested, (99,), "fade", str(folder)))["code"] == protocol.USER_ERROR
+
+
+def test_a_keyframe_is_spoken_of_as_the_person_knows_it(
+    blender: Blender, dancer: Path, analyzed: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.mp4"
+    other.write_bytes(b"not footage")
+    for key, said in (
+        (protocol.KeyAt("k", 141, str(dancer), 40, 12), f"5.88 s (frame 40 of {dancer.name})"),
+        (protocol.KeyAt("k", 60, str(dancer), 500, 1), f"2.5 s (frame 500 of {dancer.name})"),
+        (protocol.KeyAt("k", 60, str(other), 5, 1), "2.5 s (frame 5 of other.mp4)"),
+        (protocol.KeyAt("k", 60, str(tmp_path / "gone.mp4"), 5, 1), "2.5 s (frame 5 of gone.mp4)"),
+        (protocol.KeyAt("k", -3, str(dancer), 5, 1), "-0.12 s"),
+    ):
+        error = blender.refused("suggest", wish_for(dancer, analyzed, keys=(key,)))
+        assert error["code"] == protocol.USER_ERROR
+        assert said in error["message"]
+        assert error["data"]["remedy"]
+
+
+def test_a_take_is_brought_up_to_date(blender: Blender, dancer: Path, analyzed: Path, tmp_path: Path) -> None:
+    key, gone = protocol.KeyAt("k", 61, str(dancer), 40, 5), protocol.KeyAt("g", 9, str(tmp_path / "gone.mp4"), 40, 5)
+    wish = wish_for(dancer, analyzed, keys=(key,))
+    path = blender.ask("suggest", wish)["path"]
+    same = blender.ask("update", protocol.Update(path, wish, wish.beats, (key, gone)))
+    assert same == {"path": path, "changed": []}
+    moved = replace(wish, keys=(replace(key, at=64),))
+    updated = blender.ask("update", protocol.Update(path, moved, wish.beats, wish.keys))
+    assert updated["changed"]
+    assert shown(updated["path"])[64] == 40
+    kept = [one for one in updated["path"]["transitions"] if one["id"] not in updated["changed"]]
+    old = [one | {"id": 0} for one in path["transitions"]]
+    assert all(one | {"id": 0} in old for one in kept)
+
+
+def shown(path: dict[str, Any]) -> dict[int, int]:
+    """Output frames and the source frames that they show untouched."""
+    return {s["at"] + k: s["first"] + k for s in path["segments"] for k in range(s["last"] - s["first"] + 1)}
+
+
+# Cancelling and ending in the middle of everything
+
+
+@pytest.mark.long
+def test_cancelled_at_any_moment_nothing_is_lost(dancer: Path, analyzed: Path, tmp_path: Path) -> None:
+    known, empty = tmp_path / "known", tmp_path / "empty"
+    shutil.copytree(analyzed, known)
+    rng = random.Random(0)
+    wish = wish_for(dancer, known)
+    blender = Blender(tmp_path)
+    undisturbed = blender.ask("suggest", wish)["path"]
+    ids = tuple(transition["id"] for transition in undisturbed["transitions"])
+    folder = tmp_path / "frames"
+    work: list[tuple[str, Any, float]] = [
+        ("analyze", use(dancer, library=empty), 6.0),
+        ("suggest", wish, 1.0),
+        ("fill", protocol.Fill(undisturbed, ids, "flow", str(folder), str(known)), 8.0),
+    ]
+    cancelled, slowest = 0, 0.0
+    for attempt in range(60):
+        method, params, longest = work[attempt % 3]
+        shutil.rmtree(empty, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        number = blender.send(method, params)
+        time.sleep(rng.uniform(0.0, longest))
+        begun = time.monotonic()
+        blender.cancel(number)
+        message = blender.answer(number)
+        if "error" in message:
+            assert message["error"]["code"] == protocol.CANCELLED
+            slowest = max(slowest, time.monotonic() - begun)
+            cancelled += 1
+            assert FootageLibrary(known).check() == []
+        if cancelled == 20:
+            break
+    assert cancelled == 20
+    assert slowest < CANCELLED_SECONDS
+    assert not workers_of(blender)
+    assert blender.ask("suggest", wish)["path"] == undisturbed
+    assert blender.ask("analyze", use(dancer, library=empty))["footages"][0]["analyzed"]
+    for file in (analyzed / "footage").rglob("poses-*.npz"):
+        with np.load(file) as expected, np.load(empty / file.relative_to(analyzed)) as found:
+            assert all(np.array_equal(expected[name], found[name], equal_nan=True) for name in ("image", "world"))
+    assert blender.close() < GONE_SECONDS
+
+
+def workers_of(blender: Blender) -> list[int]:
+    """The processes that estimate poses, below the server."""
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    lines = [line.split(None, 2) for line in listed.splitlines()]
+    return [
+        int(pid)
+        for pid, parent, *words in lines
+        if int(parent) == blender.process.pid and words and "spawn_main" in words[0]
+    ]
+
+
+def alive(pid: int) -> bool:
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(found.strip()) and not found.strip().startswith("Z")
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="asks ps for the workers")
+@pytest.mark.parametrize("end", ["the stream ends", "the server is killed"])
+@pytest.mark.parametrize("after", [0.3, 1.0, 4.0])
+def test_the_workers_end_with_the_server(end: str, after: float, dancer: Path, tmp_path: Path) -> None:
+    blender = Blender(tmp_path)
+    blender.until(blender.send("analyze", use(dancer, library=tmp_path / "lib")), "Poses")
+    time.sleep(after)
+    workers = workers_of(blender)
+    assert workers
+    begun = time.monotonic()
+    if end == "the stream ends":
+        assert blender.close() < GONE_SECONDS
+    else:
+        blender.process.send_signal(signal.SIGKILL)
+        blender.process.wait()
+    while any(map(alive, workers)):
+        assert time.monotonic() - begun < GONE_SECONDS
+        time.sleep(0.05)

@@ -1,0 +1,169 @@
+"""The whole way: footage, music, beats, a keyframe, Suggest, Generate, undo, save, open again, render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import beginning
+from .sight import Box, Spot
+from .user import User, Waiting
+
+LONG = 300.0
+"""Seconds that a job of the backend may take on a slow machine."""
+
+
+def story(user: User, order: dict[str, Any]) -> Waiting[None]:
+    """All steps in order."""
+    yield from beginning.first_start(user)
+    yield from beginning.installation(user, order)
+    yield from beginning.environment(user, order)
+    yield from strips(user, order)
+    with user.step("open the tab"):
+        sidebar = yield from user.opens_tab("Motion Graph")
+    yield from material(user, sidebar)
+    yield from save(user, Path(order["out"]) / "film.blend")
+    yield from beats(user, sidebar)
+    yield from keyframe(user, sidebar)
+    yield from takes(user, sidebar)
+    yield from undo_and_redo(user)
+    yield from reopen(user)
+    yield from render(user)
+
+
+def strips(user: User, order: dict[str, Any]) -> Waiting[None]:
+    """Footage and music by the Sequencer's own Add menu."""
+    header = user.region("SEQUENCE_EDITOR", "HEADER", view_type="SEQUENCER")
+    for kind, file, channel in (("Movie", order["footage"], 1), ("Sound", order["music"], 2)):
+        with user.step(f"add {kind.lower()}"):
+            middle = user.timeline(60, 4)
+            yield from user.chooses("Add", kind, within=header)
+            yield from user.chooses_file(Path(file), f"Add {kind} Strip")
+            yield from user.clicks(middle)  # puts down the strip that hangs at the mouse
+            yield from user.moves_strip(1, channel)
+            yield from user.presses("HOME")
+            yield 0.5
+
+
+def material(user: User, sidebar: Box) -> Waiting[None]:
+    """What the strips are for."""
+    with user.step("use the strips"):
+        yield from user.clicks(user.timeline(60, 2.3))
+        music = yield from user.sees("Music", sidebar)
+        below = Box(sidebar.left, music.y, sidebar.right, sidebar.bottom)
+        yield from user.clicks("Use Selected", within=below)
+        yield from user.clicks(user.timeline(60, 1.3))
+        yield from user.clicks("Use Selected", within=sidebar)
+        yield from user.sees("performer.mp4", sidebar)
+    with user.step("match the scene"):
+        yield from user.clicks("Match Scene", within=sidebar)
+        yield 1.0
+    with user.step("analyze"):
+        yield from user.waits(lambda: user.reads("Analyzed", sidebar), "the analysis", LONG)
+
+
+def beats(user: User, sidebar: Box) -> Waiting[None]:
+    """Beats as markers."""
+    with user.step("detect beats"):
+        yield from user.clicks((yield from user.scrolls_to("Detect Beats", sidebar)))
+        yield from user.waits(lambda: len(user.scene().timeline_markers), "markers", LONG)
+        yield 1.0
+
+
+def keyframe(user: User, sidebar: Box) -> Waiting[None]:
+    """A keyframe at the playhead, moved with G."""
+    with user.step("add a keyframe"):
+        yield from _puts_playhead(user, 150)
+        yield from user.clicks((yield from user.scrolls_to("Add Keyframe", sidebar)))
+        yield 1.0
+    with user.step("move the keyframe"):
+        key = user.active_strip()
+        start, channel = key.left_handle, key.channel
+        yield from user.points(user.timeline(start + 3, channel + 0.3))
+        yield from user.presses("G")
+        yield from user.points(user.timeline(start + 51, channel + 0.3))
+        yield from user.clicks(user.timeline(start + 51, channel + 0.3))
+        yield from user.waits(lambda: user.active_strip().left_handle != start, "the moved keyframe")
+
+
+def save(user: User, path: Path) -> Waiting[None]:
+    """Ctrl S, and a name."""
+    with user.step("save"):
+        yield from user.points(user.timeline(60, 5))
+        yield from user.presses("S", ctrl=True)
+        yield from user.chooses_file(path, "Save Blender File")
+        yield from user.waits(path.is_file, "the saved file")
+
+
+def takes(user: User, sidebar: Box) -> Waiting[None]:
+    """Suggest and Generate."""
+    with user.step("suggest"):
+        yield from user.clicks((yield from user.scrolls_to("Suggest", sidebar)))
+        yield from user.waits(lambda: _count(user, "TAKE"), "a take", LONG)
+        yield 1.0
+    with user.step("generate"):
+        cuts = _count(user, "CROSS")
+        yield from user.clicks((yield from user.scrolls_to(f"Generate ({cuts})", sidebar)))
+        yield from user.waits(lambda: _count(user, "TRANSITION") == cuts, f"{cuts} transitions", 2 * LONG)
+        yield from user.waits(lambda: not bpy.context.window_manager.vmg.running, "the job's end", LONG)
+        yield 1.0
+
+
+def undo_and_redo(user: User) -> Waiting[None]:
+    """Back over Generate and Suggest, and forward again."""
+    filled = _count(user, "TRANSITION")
+    yield from user.points(user.timeline(60, 7))
+    for name, shift, take, transitions in (
+        ("undo generate", False, 1, 0),
+        ("undo suggest", False, 0, 0),
+        ("redo suggest", True, 1, 0),
+        ("redo generate", True, 1, filled),
+    ):
+        with user.step(name):
+            yield from user.presses("Z", ctrl=True, shift=shift)
+            yield 1.0
+            found = _count(user, "TAKE"), _count(user, "TRANSITION")
+            if found != (take, transitions):
+                raise AssertionError(f"takes, transitions: {found} and not {(take, transitions)}")
+
+
+def reopen(user: User) -> Waiting[None]:
+    """Save, open another file, open this one again."""
+    with user.step("save and open again"):
+        before = _count(user, "TAKE"), _count(user, "TRANSITION"), len(user.scene().timeline_markers)
+        yield from user.presses("S", ctrl=True)
+        yield 1.0
+        yield from user.chooses("File", "New", "Video Editing")
+        yield from user.waits(lambda: not bpy.data.filepath, "the new file")
+        yield 1.0
+        yield from user.chooses("File", "Open Recent", "film.blend")
+        yield from user.waits(lambda: bpy.data.filepath.endswith("film.blend"), "the file")
+        yield 2.0
+        after = _count(user, "TAKE"), _count(user, "TRANSITION"), len(user.scene().timeline_markers)
+        if before != after:
+            raise AssertionError(f"takes, transitions, markers: {after} and not {before}")
+
+
+def render(user: User) -> Waiting[None]:
+    """F12 in the middle of the first transition."""
+    with user.step("render"):
+        take = next(strip for strip in user.scene().sequence_editor.strips if strip.vmg.role == "TAKE")
+        cut = min(strip.left_handle for strip in take.strips if strip.vmg.role == "TRANSITION") + 6
+        yield from _puts_playhead(user, cut)
+        yield from user.presses("F12")
+        yield from user.waits(lambda: len(bpy.context.window_manager.windows) > 1, "the render window", 60)
+        yield 5.0
+    yield from user.closes_window()
+
+
+def _puts_playhead(user: User, frame: int) -> Waiting[None]:
+    """Click on the ruler."""
+    timeline = user.region("SEQUENCE_EDITOR", view_type="SEQUENCER")
+    yield from user.clicks(Spot(user.timeline(frame, 1).x, timeline.top + 12))
+
+
+def _count(user: User, role: str) -> int:
+    editor = user.scene().sequence_editor
+    return sum(strip.vmg.role == role for strip in editor.strips_all)

@@ -1,0 +1,66 @@
+"""Panel Keyframes: the strips on the channel "VMG Keys"."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..addon import compat
+from .common import Tab, clock, hint, strip_list, with_role
+
+
+class VMG_UL_keys(bpy.types.UIList):
+    """The keyframes among the strips, by time."""
+
+    def filter_items(
+        self, context: bpy.types.Context, data: bpy.types.SequenceEditor, name: str
+    ) -> tuple[list[int], list[int]]:
+        """Only keyframes, in their order in time."""
+        del context
+        return with_role(getattr(data, name), "KEY", self.bitflag_filter_item)
+
+    def draw_item(
+        self,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: object,
+        item: bpy.types.Struct,
+        icon: int,
+        active_data: object,
+        active_property: str,
+        index: int,
+    ) -> None:
+        """Time, length and source frame."""
+        del data, icon, active_data, active_property, index
+        scene = compat.sequencer_scene(context)
+        at = compat.start(item)
+        row = layout.row(align=True)
+        row.operator("vmg.key_jump", text=clock(scene, at), icon="KEYFRAME", emboss=False).uid = item.vmg.uid
+        row.label(text=f"frame {compat.source_frame(item, at)}, {compat.duration(item)} long")
+        row.prop(item, "mute", text="", icon="CHECKBOX_DEHLT" if item.mute else "CHECKBOX_HLT", emboss=False)
+
+
+class VMG_PT_keyframes(Tab):
+    """Moments of the footage that must be shown, at their times."""
+
+    bl_label = "Keyframes"
+
+    def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
+        """The list, and how keyframes are made."""
+        del context
+        editor = scene.sequence_editor
+        keys = [strip for strip in compat.strips(editor) if strip.vmg.role == "KEY"] if editor else []
+        if keys:
+            strip_list(layout, "VMG_UL_keys", scene, "key_index")
+        else:
+            hint(layout, "None needed. A keyframe shows a moment of footage at its time")
+        row = layout.row(align=True)
+        row.operator("vmg.key_add", icon="KEY_HLT")
+        row.operator("vmg.keys_from_beats", text="From Beats")
+        row.operator("vmg.key_remove", text="", icon="X")
+        if keys:
+            row = layout.row(align=True)
+            row.operator("vmg.key_jump", text="Previous", icon="PREV_KEYFRAME").step = "PREVIOUS"
+            row.operator("vmg.key_jump", text="Next", icon="NEXT_KEYFRAME").step = "NEXT"
+
+
+register, unregister = bpy.utils.register_classes_factory((VMG_UL_keys, VMG_PT_keyframes))

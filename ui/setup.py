@@ -1,0 +1,129 @@
+"""Panel Setup: what is missing, the footage, the music."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..addon import compat, jobs
+from ..addon.timeline import reading
+from .checklist import missing, rate
+from .common import SubTab, Tab, hint
+from .status import draw_status
+
+
+class VMG_UL_footages(bpy.types.UIList):
+    """The footages of the scene with how far each is analysed."""
+
+    def draw_item(
+        self,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: object,
+        item: bpy.types.PropertyGroup,
+        icon: int,
+        active_data: object,
+        active_property: str,
+        index: int,
+    ) -> None:
+        """Name and state."""
+        del data, icon, active_data, active_property, index
+        row = layout.row()
+        row.label(text=item.name or bpy.path.basename(item.path), icon="FILE_MOVIE")
+        text, icon_name = footage_state(item, jobs.analyzing(compat.sequencer_scene(context)))
+        state = row.row()
+        state.alignment = "RIGHT"
+        state.label(text=text, icon=icon_name)
+
+
+def footage_state(row: bpy.types.PropertyGroup, analyzing: bool) -> tuple[str, str]:
+    """How a footage stands: a word or two, and an icon."""
+    if row.missing:
+        return "Missing", "ERROR"
+    if row.analyzed:
+        return "Analyzed", "ERROR" if row.damaged else "CHECKMARK"
+    if analyzing:
+        return "Analyzing", "SORTTIME"
+    return "Not analyzed", "ERROR" if row.damaged else "BLANK1"
+
+
+class VMG_PT_setup(Tab):
+    """What goes in."""
+
+    bl_label = "Setup"
+
+    def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
+        """Checklist, running job, footage, music."""
+        for line in missing(context, scene):
+            row = layout.row()
+            row.label(text=line.text, icon=line.icon)
+            if line.label:
+                row.operator(line.operator, text=line.label)
+            else:
+                row.operator(line.operator)
+        draw_status(layout, context)
+        self._show_footages(layout, scene)
+        self._show_music(layout, scene)
+
+    def _show_footages(self, layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
+        settings = scene.vmg
+        layout.label(text="Footage")
+        if settings.footages:
+            layout.template_list("VMG_UL_footages", "", settings, "footages", settings, "footage_index", rows=2)
+        else:
+            hint(layout, "Add footage of one person, or use selected strips")
+        row = layout.row(align=True)
+        row.operator("vmg.footage_add", text="Add", icon="ADD")
+        row.operator("vmg.footage_use", text="Use Selected")
+        row.operator("vmg.footage_remove", text="", icon="X")
+        if not settings.footages:
+            layout.operator("vmg.sample_load")
+            return
+        if not 0 <= settings.footage_index < len(settings.footages):
+            return
+        active = settings.footages[settings.footage_index]
+        if active.missing:
+            layout.operator("vmg.footage_locate")
+        elif not active.analyzed:
+            layout.operator("vmg.analyze")
+
+    def _show_music(self, layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
+        layout.label(text="Music")
+        names = [strip.name for strip in reading.music(scene)]
+        for name in names:
+            layout.label(text=name, icon="SOUND")
+        if not names:
+            hint(layout, "Add music, or use a selected sound strip")
+        row = layout.row(align=True)
+        row.operator("vmg.music_add", text="Add", icon="ADD")
+        row.operator("vmg.music_use", text="Use Selected")
+
+
+class VMG_PT_footage(SubTab):
+    """What is known about the footage of the active row."""
+
+    bl_label = "Footage Details"
+    bl_parent_id = "VMG_PT_setup"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be a row."""
+        scene = compat.sequencer_scene(context)
+        return scene is not None and 0 <= scene.vmg.footage_index < len(scene.vmg.footages)
+
+    def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
+        """Rate, size, length, what is wrong."""
+        del context
+        row = scene.vmg.footages[scene.vmg.footage_index]
+        column = layout.column(align=True)
+        if row.damaged:
+            column.label(text=row.damaged, icon="ERROR")
+        if row.frames:
+            column.label(text=f"{row.width} x {row.height} px, {rate(row.fps)} fps, {row.frames} frames")
+        if row.frames_without_person > 0:
+            column.label(text=f"{row.frames_without_person} frames without a person are not used")
+        if not row.exact:
+            column.label(text="Blender shows it unevenly: takes use a copy")
+        layout.prop(row, "use_scene_rate")
+
+
+register, unregister = bpy.utils.register_classes_factory((VMG_UL_footages, VMG_PT_setup, VMG_PT_footage))

@@ -1,0 +1,258 @@
+"""What the server's methods do: records of the protocol in, records of the protocol out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path as FilePath
+from typing import get_args
+
+from . import jobs
+from .audio.beats import Beat, Kind, beats_in, tempo_of
+from .audio.mix import mix
+from .audio.rhythm import RATE
+from .errors import UserError
+from .files import check_output
+from .footage import Footage, parse_fps
+from .footage.conforming import conform, needs_conform
+from .graph.build import GraphSettings
+from .graph.features import MotionFeatures
+from .graph.motion_graph import MotionGraph
+from .interpolation.engines import make_engine
+from .interpolation.fill import fill
+from .jobs import Source
+from .library import FootageLibrary
+from .pose.mediapipe_estimator import MediapipeEstimator
+from .progress import Progress
+from .protocol import (
+    BeatAt,
+    Conform,
+    Conformed,
+    Description,
+    Descriptions,
+    Fill,
+    Filled,
+    FilledAll,
+    Footages,
+    FootageUse,
+    FoundBeats,
+    KeyAt,
+    LibrarySize,
+    Place,
+    Sound,
+    Suggested,
+    Update,
+    Updated,
+    Wish,
+)
+from .remembering import RememberingLibrary
+from .search.find import SearchSettings
+from .search.keyframes import Keyframe
+from .search.path import Path
+from .search.update import update_path
+from .server import Call
+
+SUGGEST_AGAIN = "Suggest again."
+
+
+class Service:
+    """Does what is asked for; a method for each of the protocol's, but for ``hello``.
+
+    It remembers between two requests what took time to read.
+    """
+
+    def __init__(self) -> None:
+        self._libraries: dict[str, RememberingLibrary] = {}
+
+    def describe(self, asked: Footages, call: Call) -> Descriptions:
+        """Decode what is new, and tell what each file is."""
+        library = self._library(asked.library)
+        footages = jobs.describe([_source(use) for use in asked.footages], library, call.progress)
+        return Descriptions(tuple(_described(footage, library) for footage in footages))
+
+    def analyze(self, asked: Footages, call: Call) -> Descriptions:
+        """Estimate the poses that are missing."""
+        library = self._library(asked.library)
+        if not asked.footages:
+            return Descriptions(())
+        sources = [_source(use) for use in asked.footages]
+        analyses = jobs.analyze(sources, library, call.progress, together=False)
+        return Descriptions(tuple(_described(analysis.footage, library) for analysis in analyses))
+
+    def conform(self, asked: Conform, call: Call) -> Conformed:
+        """Write a copy that Blender shows frame by frame."""
+        source, target = _source(asked.footage), FilePath(asked.target)
+        if target.suffix.lower() != ".mp4":
+            raise UserError(f"A conformed copy cannot be written as {target.name}.", "End the name in .mp4.")
+        check_output(target, [source.path])
+        (footage,) = jobs.describe([source], self._library(asked.library), call.progress.part(0.0, 0.3))
+        made = conform(footage, target, call.progress.part(0.3, 1.0, f"Copying {footage.name}"))
+        return Conformed(str(made.path), made.encoded)
+
+    def beats(self, asked: Sound, call: Call) -> FoundBeats:
+        """Find the beats in what is heard."""
+        heard = mix(asked.pieces, asked.seconds, RATE, call.progress.part(0.0, 0.4, "Reading the sound"))
+        found = beats_in(heard, call.progress.part(0.4, 1.0, "Listening"))
+        beats = [beat for beat in found if beat.time < asked.seconds]
+        return FoundBeats(tuple(BeatAt(**asdict(beat)) for beat in beats), tempo_of(beats))
+
+    def suggest(self, wish: Wish, call: Call) -> Suggested:
+        """Search a take; what is not analysed yet is analysed first."""
+        ready = self._ready(wish, call)
+        asked = jobs.Wish(
+            frames=wish.frames,
+            beats=_beats(wish.beats),
+            keyframes=sorted((ready.keyframe(key) for key in wish.keys), key=lambda key: key.at),
+            seed=wish.seed,
+            settings=_settings(wish),
+        )
+        path = jobs.search(ready.analyses, ready.graph, ready.features, asked, ready.progress)
+        return Suggested(path.as_dict())
+
+    def update(self, asked: Update, call: Call) -> Updated:
+        """Bring a take up to date; an old keyframe whose file is out of reach counts as none."""
+        ready = self._ready(asked.wish, call)
+        path, changed = update_path(
+            Path.from_dict(asked.path, "The take's path", SUGGEST_AGAIN),
+            ready.footages,
+            ready.graph,
+            ready.features,
+            frames=asked.wish.frames,
+            beats=_beats(asked.wish.beats),
+            keyframes={key.uid: ready.keyframe(key) for key in asked.wish.keys},
+            old_beats=_beats(asked.old_beats),
+            old_keyframes={key.uid: ready.keyframe(key) for key in asked.old_keys if ready.knows(key)},
+            settings=_settings(asked.wish),
+            matching=GraphSettings(),
+            progress=ready.progress,
+        )
+        return Updated(path.as_dict(), changed)
+
+    def fill(self, asked: Fill, call: Call) -> FilledAll:
+        """Fill transitions, and tell of each as soon as its frames are there."""
+        library, engine = self._library(asked.library), make_engine(asked.engine)
+        path = Path.from_dict(asked.path, "The take's path", SUGGEST_AGAIN)
+        by_id = {transition.id: transition for transition in path.transitions}
+        if unknown := set(asked.transitions) - by_id.keys():
+            raise UserError(f"The take has no transition {min(unknown)}.", SUGGEST_AGAIN)
+        wanted = [by_id[number] for number in dict.fromkeys(asked.transitions)]
+        used = {side.footage for transition in wanted for side in (transition.from_, transition.to)}
+        part = replace(path, footages={key: entry for key, entry in path.footages.items() if key in used})
+        analyses = jobs.analyses_of(part, library, call.progress.part(0.0, 0.1))
+        materials = jobs.materials_of(analyses, library, call.progress.part(0.1, 0.2, "Background"))
+        folder = FilePath(asked.folder).absolute()
+        new = 0
+        filling = fill(wanted, path.seed, materials, engine, folder.joinpath, call.progress.part(0.2, 1.0))
+        for done, made in filling:
+            new += made
+            filled = Filled(call.id, done.id, str(done.engine), str(done.hash), str(done.frames_dir))
+            call.notify("filled", filled)
+        return FilledAll(new, len(wanted) - new)
+
+    def library(self, place: Place, call: Call) -> LibrarySize:
+        """How much a library holds."""
+        call.progress.update(0.0)
+        library = self._library(place.library)
+        files = library.files()
+        footages = {file.parent for file in files if file.name.startswith("index")}
+        return LibrarySize(str(library.root), sum(file.stat().st_size for file in files), len(footages))
+
+    def clear_library(self, place: Place, call: Call) -> LibrarySize:
+        """Delete what a library holds."""
+        self._library(place.library).clear(call.progress)
+        return self.library(place, call)
+
+    def _ready(self, wish: Wish, call: Call) -> _Ready:
+        """What a search needs: footage that is analysed, and its graph."""
+        library = self._library(wish.library)
+        sources = [_source(use) for use in wish.footages]
+        if not sources:
+            raise UserError("No footage is chosen.", "Use at least one movie strip as footage.")
+        if wish.frames < 1 or wish.seed < 0:
+            raise UserError(f"A take of {wish.frames} frames, seed {wish.seed}, cannot be.", "Choose larger numbers.")
+        footages = jobs.describe(sources, library, call.progress.part(0.0, 0.02))
+        analyzed = all(library.has_poses(footage, MediapipeEstimator()) for footage in footages)
+        begin, end = (0.05, 0.2) if analyzed else (0.85, 0.9)
+        analyses = jobs.analyze(sources, library, call.progress.part(0.02, begin))
+        graph, features = jobs.build(analyses, library, GraphSettings(), call.progress.part(begin, end))
+        return _Ready(library, analyses, graph, features, call.progress.part(end, 1.0))
+
+    def _library(self, folder: str) -> RememberingLibrary:
+        if folder not in self._libraries:
+            self._libraries[folder] = RememberingLibrary(FilePath(folder)) if folder else RememberingLibrary.default()
+        return self._libraries[folder]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """Footage with its graph, and the progress of what is done with them."""
+
+    library: FootageLibrary
+    analyses: list[jobs.Analysis]
+    graph: MotionGraph
+    features: MotionFeatures
+    progress: Progress
+
+    @property
+    def footages(self) -> list[Footage]:
+        return [analysis.footage for analysis in self.analyses]
+
+    def knows(self, key: KeyAt) -> bool:
+        """Whether the file of a keyframe is one of the footages."""
+        file = FilePath(key.path)
+        return file.is_file() and self.library.identity(file, self.progress) in self.graph.footages
+
+    def keyframe(self, key: KeyAt) -> Keyframe:
+        """A keyframe of the protocol as one of the search.
+
+        Raises
+        ------
+        UserError
+            For one of another file than the footages', or one that cannot be.
+        """
+        file = FilePath(key.path)
+        keyframe = Keyframe(float(key.at / self.graph.fps), "", key.frame, key.frames, file.name)
+        if key.at < 0 or key.frame < 0 or key.frames < 1:
+            raise UserError(f"Nothing can be shown for {keyframe}.", "Move it into the take, or remove it.")
+        if not file.is_file():
+            raise UserError(
+                f"The file of {keyframe} is not at {file} any more.", "Put it back, or remove the keyframe."
+            )
+        if not self.knows(key):
+            raise UserError(
+                f"{file.name} in {keyframe} is none of the footage.", "Use it as footage, or remove the keyframe."
+            )
+        return replace(keyframe, footage=self.library.identity(file, self.progress))
+
+
+def _settings(wish: Wish) -> SearchSettings:
+    return SearchSettings(hold_seconds=wish.hold_seconds, cut_price=wish.cut_price, reuse_seconds=wish.reuse_seconds)
+
+
+def _source(use: FootageUse) -> Source:
+    return Source(FilePath(use.path), parse_fps(use.fps) if use.fps else None, use.ranges)
+
+
+def _described(footage: Footage, library: FootageLibrary) -> Description:
+    estimator = MediapipeEstimator()
+    analyzed = library.has_poses(footage, estimator)
+    return Description(
+        path=str(footage.path),
+        footage=footage.id,
+        fps=f"{footage.fps.numerator}/{footage.fps.denominator}",
+        size=footage.size,
+        frames=footage.frames,
+        shots=len(footage.shots),
+        exact=not needs_conform(footage),
+        analyzed=analyzed,
+        frames_without_person=int((~library.poses(footage, estimator).person).sum()) if analyzed else None,
+        damaged=footage.damage,
+    )
+
+
+def _beats(beats: Sequence[BeatAt]) -> list[Beat]:
+    """Beats of the protocol as those of the search."""
+    for beat in beats:
+        if beat.kind not in get_args(Kind):
+            raise UserError(f"A beat has the unknown kind {beat.kind!r}.", f"Use one of {', '.join(get_args(Kind))}.")
+    return sorted((Beat(**asdict(beat)) for beat in beats), key=lambda beat: beat.time)
