@@ -79,6 +79,8 @@ class Recipe:
         A file with the exact version of every package.
     modules : tuple of str
         What must be importable in the end: the self test.
+    trial : str
+        Code that is run once after that, so that what is compiled at the first use is compiled by then.
     """
 
     pythons: tuple[Version, ...]
@@ -88,6 +90,7 @@ class Recipe:
     extras: tuple[str, ...] = ()
     constraints: Path | None = None
     modules: tuple[str, ...] = ()
+    trial: str = ""
 
     def fingerprint(self) -> dict[str, str]:
         """What decides the content of the environment, but for its extras."""
@@ -107,6 +110,8 @@ def backend_recipe(source: Path, extras: tuple[str, ...] = ()) -> Recipe:
         constraints=CONSTRAINTS,
         # those whose binary parts may miss a library of the system
         modules=("vmg_backend", "av", "cv2", "soundfile", "librosa", "mediapipe"),
+        trial="from vmg_backend import sample\nfrom vmg_backend.audio.beats import detect_beats\n"
+        "detect_beats(sample.MUSIC, seconds=8.0)",  # numba takes up to a minute for librosa, once
     )
 
 
@@ -209,6 +214,9 @@ class Environment:
         self._install(recipe, extras, steps)
         steps.say(0.95, "Self test")
         base = self._self_test(recipe, steps)
+        if recipe.trial:
+            steps.say(0.97, "First run")
+            self._run_code(recipe.trial, steps)
         self._write_marker(
             complete=True,
             extras=extras,
@@ -339,8 +347,11 @@ class Environment:
     def _self_test(self, recipe: Recipe, steps: _Steps) -> str:
         """Import what must be importable; gives the interpreter that the environment was made from."""
         code = "import sys\n" + "".join(f"import {name}\n" for name in recipe.modules) + "print(sys._base_executable)"
+        return self._run_code(code, steps)[-1]
+
+    def _run_code(self, code: str, steps: _Steps) -> list[str]:
         try:
-            return steps.run([str(self.python), "-I", "-X", "utf8", "-c", code], self._platform)[-1]
+            return steps.run([str(self.python), "-I", "-X", "utf8", "-c", code], self._platform)
         except child.ChildFailed as failure:
             raise UserError(
                 f"The new environment does not start: {_last(failure.lines)}.",

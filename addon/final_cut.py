@@ -106,7 +106,9 @@ def _missing_files(scene: bpy.types.Scene) -> Iterator[Finding]:
         gone = [file for file in compat.files_of(strip) if not file.is_file()]
         if gone:
             remedy = "Generate it anew." if strip.vmg.role == "TRANSITION" else "Locate it, or mute the strip."
-            yield Finding(f"“{strip.name}” lacks {gone[0].name}, which is not in {gone[0].parent}.", remedy, blocks=True)
+            yield Finding(
+                f"“{strip.name}” lacks {gone[0].name}, which is not in {gone[0].parent}.", remedy, blocks=True
+            )
 
 
 def _hidden(scene: bpy.types.Scene, take: bpy.types.MetaStrip) -> Iterator[Finding]:
@@ -174,5 +176,3 @@ def _picture(scene: bpy.types.Scene) -> Iterator[Finding]:
         reading.check_rates(scene)
     except UserError as error:
         yield Finding(error.message, error.remedy, blocks=True)
-
-

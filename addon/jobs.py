@@ -18,7 +18,8 @@ from . import compat, footages, overview, paths
 from .session import Job, SceneRef, session
 from .timeline import markers, material, reading, stale, takes
 from .timeline.building import TakeLost
-from .workflow import Ask, Verb, Workflow
+from .timeline.plan import same_junction
+from .workflow import Ask, Verb, Workflow, apply_result
 
 _workflow: list[Workflow] = []
 
@@ -74,11 +75,14 @@ def rerender_stale(scene: bpy.types.Scene) -> Job:
 
 def insert_waiting(scene: bpy.types.Scene) -> str:
     """Put the oldest waiting result into `scene`; gives what it was."""
-    waiting = workflow().waiting[0]
-    for _ in workflow().arrive(SceneRef.of(scene), waiting.title, waiting.insert):
+    waiting = workflow().waiting
+    result = waiting.pop(0)
+    left = len(waiting)
+    for _ in workflow().arrive(SceneRef.of(scene), result.title, result.insert):
         pass
-    workflow().waiting.remove(waiting)
-    return waiting.title
+    if len(waiting) > left:
+        raise UserError("The take that the result belongs to is not in this scene.", "Undo what removed it.")
+    return result.title
 
 
 def dismiss_failure() -> None:
@@ -150,7 +154,7 @@ def _generate(target: SceneRef, transitions: Sequence[int] | None) -> Verb:
         transitions = [one["id"] for one in path["transitions"] if not one["frames_dir"]]
     if not transitions:
         raise UserError("All transitions of the take are filled.", "Select some in the take to fill them anew.")
-    yield from _fill(target, take.vmg.uid, path, transitions)
+    yield from _fill(target, take.vmg.uid, path, transitions, f"Generate {take.name}")
 
 
 def _rerender_stale(target: SceneRef) -> Verb:
@@ -160,21 +164,24 @@ def _rerender_stale(target: SceneRef) -> Verb:
     take = _active(scene)
     uid, path, made_for = take.vmg.uid, takes.read_take(take), takes.wish_of(take)
     wish = _wish_now(scene, take, path, made_for)
-    stale_ids = stale.stale_transitions(scene, take)
+    stale_ids: Sequence[int] = stale.stale_transitions(scene, take)
     movies = footages.movies(scene)
     if wish != made_for:
         update = protocol.Update(path, wish, made_for.beats, made_for.keys)
         updated = yield Ask("update", update, "Update take")
-        path, stale_ids = updated.path, updated.changed
+        old = [one for one in path["transitions"] if one["id"] in stale_ids]
+        path = updated.path
+        open_ones = [one for one in path["transitions"] if not one["frames_dir"] and one["id"] not in updated.changed]
+        stale_ids = [*updated.changed, *(one["id"] for one in open_ones if any(same_junction(one, was) for was in old))]
 
         def insert(scene: bpy.types.Scene) -> Iterator[None]:
             yield from takes.apply_update(scene, uid, path, movies, wish)
 
-        yield from workflow().arrive(target, "Update Take", insert)
+        yield from workflow().arrive(target, "Update Take", insert, step=not stale_ids)
     elif not stale_ids:
         raise UserError("Nothing is stale, there is nothing to render.", "Move a keyframe or a beat, or roll a cut.")
     if stale_ids:
-        yield from _fill(target, uid, path, stale_ids)
+        yield from _fill(target, uid, path, stale_ids, "Re-render Stale", changed=wish != made_for)
 
 
 def _wish_now(
@@ -192,16 +199,26 @@ def _wish_now(
     )
 
 
-def _fill(target: SceneRef, uid: str, path: dict[str, Any], ids: Sequence[int]) -> Verb:
-    """Fill transitions, each shown when it is there; the job's end, however it ends, makes one undo step."""
+def _fill(
+    target: SceneRef, uid: str, path: dict[str, Any], ids: Sequence[int], title: str, *, changed: bool = False
+) -> Verb:
+    """Fill transitions, each shown when it is there; the job's end, however it ends, makes one undo step.
+
+    With `changed` the step holds what was done to the take right before, too.
+    """
     scene = _scene(target)
     take = takes.find(scene, uid)
+    if take is None:
+        raise UserError("The take is not there any more.", "Undo what removed it, or press Suggest.")
     by_id = {one["id"]: one for one in path["transitions"]}
     wanted = tuple(number for number in ids if not by_id[number]["pinned"])
     folder = paths.take_folder(scene, take.vmg.number)
-    shown, lost = [], []
+    if not wanted and not changed:
+        raise UserError("These transitions are pinned.", "Take the pins off to generate them anew.")
+    lost: list[dict[str, Any]] = []
 
     def show(filled: protocol.Filled) -> None:
+        nonlocal changed
         made = {"engine": filled.engine, "hash": filled.hash, "frames_dir": filled.frames_dir}
         transition = {**by_id[filled.id], **made}
         scene = target.find()
@@ -209,7 +226,7 @@ def _fill(target: SceneRef, uid: str, path: dict[str, Any], ids: Sequence[int]) 
             if scene is None:
                 lost.append(transition)
             elif takes.fill_transition(scene, uid, transition):
-                shown.append(transition)
+                changed = True
         except TakeLost:
             lost.append(transition)
 
@@ -220,10 +237,10 @@ def _fill(target: SceneRef, uid: str, path: dict[str, Any], ids: Sequence[int]) 
 
     request = protocol.Fill(path, wanted, scene.vmg.engine, str(folder), paths.library_folder())
     try:
-        yield Ask("fill", request, f"Generate {take.name}", show)
+        yield Ask("fill", request, title, show)
     finally:
-        if shown:
-            bpy.ops.vmg.apply_result(title=f"Generate {len(shown)} Transitions")
+        if changed:
+            apply_result(title)
     if lost:
         yield from workflow().arrive(target, f"{len(lost)} transitions", insert)
 

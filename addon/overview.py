@@ -13,7 +13,7 @@ from .timeline import takes
 
 @dataclass(frozen=True)
 class Counts:
-    """Transitions of a take: all, those with generated frames, and of these the stale ones."""
+    """Transitions of a take: all, those with generated frames, those that are stale."""
 
     all: int
     filled: int
@@ -27,9 +27,10 @@ def active_take(scene: bpy.types.Scene) -> bpy.types.MetaStrip | None:
 
 def counts(take: bpy.types.MetaStrip) -> Counts:
     """How far a take is."""
-    inside = [(strip.vmg.role, strip.vmg.stale) for strip in compat.strips(take)]
-    filled = [stale for role, stale in inside if role == "TRANSITION"]
-    return Counts(sum(role == "CROSS" for role, _ in inside), len(filled), sum(filled))
+    inside = [strip.vmg for strip in compat.strips(take) if _is_transition(strip)]
+    roles = [one.role for one in inside]
+    stale = {one.transition for one in inside if one.stale}
+    return Counts(roles.count("CROSS"), roles.count("TRANSITION"), len(stale))
 
 
 def selected_transitions(context: bpy.types.Context, take: bpy.types.MetaStrip) -> list[int]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from ..vmg_backend.errors import UserError
+from ..vmg_backend.files import cache_root, writing
 from . import installation
 from .platforms import Platform
 
 
 def sample() -> tuple[Path, Path]:
-    """The footage and the music, in the packages of the chosen backend.
+    """The footage and the music, copied out of the chosen backend's packages: those may be replaced or removed.
 
     Raises
     ------
@@ -18,8 +20,12 @@ def sample() -> tuple[Path, Path]:
         When they are not there.
     """
     packages = Platform.here().packages_in(installation.python().parent.parent)
-    folder = (packages or Path()) / "vmg_backend" / "sample"
-    files = folder / "performer.mp4", folder / "music.ogg"
-    if packages is None or not all(file.is_file() for file in files):
+    folder, target = (packages or Path()) / "vmg_backend" / "sample", cache_root() / "sample"
+    names = ("performer.mp4", "music.ogg")
+    if packages is None or not all((folder / name).is_file() for name in names):
         raise UserError("The sample comes with the backend, which is not there.", "Set the backend up, or repair it.")
-    return files
+    for name in names:
+        if not (target / name).is_file() or (target / name).stat().st_size != (folder / name).stat().st_size:
+            with writing(target / name) as temporary:
+                shutil.copyfile(folder / name, temporary)
+    return target / names[0], target / names[1]

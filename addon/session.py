@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import queue
+import sys
 import threading
 import time
 import traceback
@@ -598,6 +599,7 @@ class _InBlender:
         self._timer = self._tick  # one object, by which Blender knows the timer
         self.session = Session(installation.command, Log(paths.log_file()), self._wake, self.show)
         self._shown = self._look()
+        self._told, self._told_at = ("", ""), 0.0
 
     def close(self) -> None:
         if bpy.app.timers.is_registered(self._timer):
@@ -611,6 +613,8 @@ class _InBlender:
         if now == self._shown and not anew:
             return
         self._shown = now
+        if bpy.app.background and self.session.job:
+            self._tell(self.session.job)
         for manager in bpy.data.window_managers:
             for name, value in now.items():
                 setattr(manager.vmg, name, value)
@@ -618,6 +622,13 @@ class _InBlender:
                 for area in window.screen.areas:
                     if area.type in {"SEQUENCE_EDITOR", "PREFERENCES"}:
                         area.tag_redraw()
+
+    def _tell(self, job: Job) -> None:
+        """Where there is no panel: a line for each stage, and one every ten seconds."""
+        now = time.monotonic()
+        if job.stage and ((job.title, job.stage) != self._told or now > self._told_at + 10):
+            self._told, self._told_at = (job.title, job.stage), now
+            print(f"{job.title}: {job.fraction:4.0%}  {job.stage}", file=sys.stderr, flush=True)
 
     def _look(self) -> dict[str, object]:
         """The session as the fields of WindowManager.vmg."""

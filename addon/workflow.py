@@ -130,8 +130,13 @@ class Workflow:
         self._queue.clear()
         self._session.cancel()
 
-    def arrive(self, target: SceneRef, title: str, insert: Insert) -> Iterator[None]:
-        """Put a result into its scene as one undo step, or keep it where the scene or the place is gone."""
+    def arrive(self, target: SceneRef, title: str, insert: Insert, *, step: bool = True) -> Iterator[None]:
+        """Put a result into its scene, or keep it where the scene or the place is gone.
+
+        It is one undo step, unless more follows that makes one (`step` False).
+        """
+        if job := self._session.job:
+            job.stage, job.seconds_left = "Placing strips", None
         scene = target.find()
         if scene is None:
             self.waiting.append(Waiting(title, insert))
@@ -144,7 +149,8 @@ class Workflow:
         except TakeLost:  # undone or removed while it grew
             self.waiting.append(Waiting(title, insert))
             return
-        bpy.ops.vmg.apply_result(title=title)
+        if step:
+            apply_result(title)
 
     def _submit(self, target: SceneRef, ask: Ask | None, steps: Verb) -> Job:
         assert ask is not None  # noqa: S101 - a verb begins with a request
@@ -186,6 +192,13 @@ class Workflow:
     def _tick(self) -> float | None:
         self.proceed()
         return 0.05 if self._next or self._queue else None
+
+
+def apply_result(title: str) -> None:
+    """Make one undo step of what has arrived, from wherever we are called: a timer has no window."""
+    windows = bpy.context.window_manager.windows
+    with bpy.context.temp_override(window=bpy.context.window or (windows[0] if windows else None)):
+        bpy.ops.vmg.apply_result(title=title)
 
 
 def _blender_is_busy() -> bool:

@@ -104,6 +104,26 @@ class VMG_OT_insert_waiting(InSequencer):
         return jobs.insert_waiting(scene)
 
 
+class VMG_OT_waiting_dismiss(bpy.types.Operator):
+    """Do not insert this result; generated frames stay on the disk"""
+
+    bl_idname = "vmg.waiting_dismiss"
+    bl_label = "Dismiss Result"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be a result."""
+        del context
+        return bool(jobs.workflow().waiting)
+
+    def execute(self, context: bpy.types.Context) -> Returned:
+        """Forget it."""
+        del context
+        jobs.workflow().waiting.pop(0)
+        return {"FINISHED"}
+
+
 class VMG_OT_apply_result(bpy.types.Operator):
     """Show what a job has brought, as one step that can be undone"""
 
@@ -156,6 +176,7 @@ register, unregister = bpy.utils.register_classes_factory(
         VMG_OT_rerender_stale,
         VMG_OT_job_cancel,
         VMG_OT_insert_waiting,
+        VMG_OT_waiting_dismiss,
         VMG_OT_apply_result,
         VMG_OT_show_log,
         VMG_OT_failure_dismiss,

@@ -26,8 +26,10 @@ class VMG_OT_key_add(InSequencer):
         """Add it, and select it alone."""
         del context
         added = keys.add_key(scene, scene.frame_current)
-        for strip in compat.strips(scene.sequence_editor):
+        for index, strip in enumerate(compat.strips(scene.sequence_editor)):
             strip.select = strip == added
+            if strip.select:
+                scene.vmg.key_index = index
         return ""
 
 

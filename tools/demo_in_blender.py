@@ -7,9 +7,11 @@ sample: footage, music, beats, Suggest, Generate, Render Final Cut. Leaves the f
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 MODULE = "bl_ext.user_default.video_motion_graphs"
@@ -46,7 +48,37 @@ def _perform(vmg, film: Path) -> None:  # noqa: ANN001 - bpy has no types
     vmg.beats_detect()
     vmg.suggest()
     vmg.generate()
-    vmg.final_cut(filepath=str(film))
+    with _counting(film.with_suffix(".log")):
+        vmg.final_cut(filepath=str(film))
+
+
+@contextlib.contextmanager
+def _counting(log: Path) -> Iterator[None]:
+    """Send what Blender says of each frame to `log`, and say how far it is instead."""
+    import bpy
+
+    terminal = os.fdopen(os.dup(2), "w")
+    said = [0]
+
+    def count(scene, *_) -> None:  # noqa: ANN001, ANN002 - a handler of Blender's
+        done = (scene.frame_current - scene.frame_start + 1) / (scene.frame_end - scene.frame_start + 1)
+        if int(done * 10) > said[0]:
+            said[0] = int(done * 10)
+            print(f"Render Final Cut: {done:4.0%}", file=terminal, flush=True)
+
+    kept = [os.dup(1), os.dup(2)]
+    bpy.app.handlers.render_post.append(count)
+    try:
+        with log.open("wb") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        for number, descriptor in enumerate(kept, 1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        terminal.close()
+        bpy.app.handlers.render_post.remove(count)
 
 
 if __name__ == "__main__":

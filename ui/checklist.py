@@ -29,13 +29,13 @@ def missing(context: bpy.types.Context, scene: bpy.types.Scene) -> Iterator[Miss
     yield from _backend()
     rows = scene.vmg.footages
     if any(row.missing for row in rows):
-        yield Missing("Footage is not where it was", "vmg.footage_locate", "Locate")
+        yield Missing("Footage is missing", "vmg.footage_locate", "Locate")
     if (row := footages.leading(scene)) and not fits_scene(row, scene):
-        yield Missing(f"Footage: {row.width} x {row.height}, {rate(row.fps)} fps", "vmg.scene_match", "Match Scene")
+        yield Missing("Scene differs from footage", "vmg.scene_match", "Match Scene")
     if not rows:
         return
     if not bpy.data.filepath:
-        yield Missing("Save the file to keep results with it", "wm.save_mainfile", "Save", "INFO")
+        yield Missing("File is not saved yet", "wm.save_mainfile", "Save", "INFO")
     if reading.music(scene) and not scene.timeline_markers:
         yield Missing("No beats yet", "vmg.beats_detect", "Detect", "INFO")
 
@@ -48,7 +48,7 @@ def _backend() -> Iterator[Missing]:
         yield Missing(f"Backend: {status.state.value}", "vmg.preferences_show", "Preferences")
         return
     if not bpy.app.online_access:
-        yield Missing("Online access is off, the backend needs it once", "vmg.online_show", "System Settings")
+        yield Missing("Online access is off", "vmg.online_show", "System Settings")
     repairs = status.state is State.BROKEN
     yield Missing(
         f"Backend: {status.state.value}",

@@ -52,7 +52,7 @@ class VMG_PT_keyframes(Tab):
         if keys:
             strip_list(layout, "VMG_UL_keys", scene, "key_index")
         else:
-            hint(layout, "None needed. A keyframe shows a moment of footage at its time")
+            hint(layout, "Optional: moments that must be shown")
         row = layout.row(align=True)
         row.operator("vmg.key_add", icon="KEY_HLT")
         row.operator("vmg.keys_from_beats", text="From Beats")

@@ -50,7 +50,7 @@ def _context(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     if "TRANSITION" in roles:
         layout.operator("vmg.transition_pin")
     if "TAKE" in roles:
-        layout.operator("vmg.take_activate").uid = ""
+        layout.operator("vmg.take_activate", text="Make Take Active")
     if "MOVIE" in kinds and roles & {"NONE"}:
         layout.operator("vmg.footage_use")
     if "MOVIE" in kinds and roles & {"NONE", "KEY", "PIECE"}:

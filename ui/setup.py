@@ -54,7 +54,7 @@ class VMG_PT_setup(Tab):
     def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
         """Checklist, running job, footage, music."""
         for line in missing(context, scene):
-            row = layout.row()
+            row = layout.split(factor=0.6)
             row.label(text=line.text, icon=line.icon)
             if line.label:
                 row.operator(line.operator, text=line.label)
@@ -70,7 +70,7 @@ class VMG_PT_setup(Tab):
         if settings.footages:
             layout.template_list("VMG_UL_footages", "", settings, "footages", settings, "footage_index", rows=2)
         else:
-            hint(layout, "Add footage of one person, or use selected strips")
+            hint(layout, "Add footage of one person")
         row = layout.row(align=True)
         row.operator("vmg.footage_add", text="Add", icon="ADD")
         row.operator("vmg.footage_use", text="Use Selected")
@@ -83,7 +83,7 @@ class VMG_PT_setup(Tab):
         active = settings.footages[settings.footage_index]
         if active.missing:
             layout.operator("vmg.footage_locate")
-        elif not active.analyzed:
+        elif not active.analyzed and not jobs.analyzing(scene):
             layout.operator("vmg.analyze")
 
     def _show_music(self, layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
@@ -92,7 +92,7 @@ class VMG_PT_setup(Tab):
         for name in names:
             layout.label(text=name, icon="SOUND")
         if not names:
-            hint(layout, "Add music, or use a selected sound strip")
+            hint(layout, "Add music, or use selected sound")
         row = layout.row(align=True)
         row.operator("vmg.music_add", text="Add", icon="ADD")
         row.operator("vmg.music_use", text="Use Selected")

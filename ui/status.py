@@ -18,6 +18,7 @@ def draw_status(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row = layout.row()
         row.label(text=f"Result ready: {waiting.title}", icon="CHECKMARK")
         row.operator("vmg.insert_waiting")
+        row.operator("vmg.waiting_dismiss", text="", icon="X", emboss=False)
 
 
 def time_left(seconds: float) -> str:

@@ -31,8 +31,8 @@ class VMG_UL_takes(bpy.types.UIList):
         index: int,
     ) -> None:
         """Active or not, name, transitions filled, visible or not."""
-        del data, icon, active_data, active_property, index
-        active = compat.sequencer_scene(context).vmg.active_take == item.vmg.uid
+        del context, data, icon, active_data, active_property, index
+        active = item.id_data.vmg.active_take == item.vmg.uid
         row = layout.row(align=True)
         button = row.operator(
             "vmg.take_activate", text="", icon="RADIOBUT_ON" if active else "RADIOBUT_OFF", emboss=False

@@ -13,6 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -88,11 +89,13 @@ class Server:
         threading.Thread(target=self._read, daemon=True).start()
         while True:
             request = self._waiting.get()
-            self._send({"id": request.id, **self._answer(request)})
+            answer = self._answer(request)
             del self._open[request.id]
-            for name in HEAVY:  # loaded before it is asked for, but not while somebody waits
-                if self._waiting.empty():
-                    import_module(name, __package__)
+            self._send({"id": request.id, **answer})
+            with suppress(ImportError):  # whoever asks for work is told
+                for name in HEAVY:  # loaded before it is asked for, but not while somebody waits
+                    if self._waiting.empty():
+                        import_module(name, __package__)
 
     @cached_property
     def _service(self) -> Service:

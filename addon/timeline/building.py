@@ -259,8 +259,10 @@ def put_fill(meta: Strip, transition: dict[str, Any]) -> None:
     taken = {strip.channel for strip in inside}
     channel = next(channel for channel in range(FILL_CHANNEL, _LAST_CHANNEL) if channel not in taken)
     folder = Path(transition["frames_dir"])
-    files = [folder / f"{index:04d}.png" for index in range(transition["frames"])]
+    names = [f"{index:04d}.png" for index in range(transition["frames"])]
+    files = [folder / name for name in (".unread", *names[1:])]  # the first file would be decoded: tens of milliseconds
     strip = compat.new_images(meta, f"Transition {transition['id'] + 1:02d}", files, channel, first)
+    strip.elements[0].filename = names[0]
     show_folder(strip, folder)
     _take_look(strip, into)
     vmg = strip.vmg
@@ -304,11 +306,18 @@ def free_channel(scene: bpy.types.Scene, start: int, end: int) -> int:
 
 def _check_files(plan: TakePlan, movies: Mapping[str, str]) -> None:
     for footage in {piece.footage for piece in plan.pieces}:
-        if not Path(bpy.path.abspath(movies[footage])).isfile_key():
+        if not Path(bpy.path.abspath(movies[footage])).is_file():
             raise UserError(f"There is no file {movies[footage]}.", "Put it back, or choose the footage again.")
     for transition in plan.transitions:
-        if transition["frames_dir"] and not Path(transition["frames_dir"]).is_dir():
-            raise UserError(f"There is no folder {transition['frames_dir']}.", "Generate the transition again.")
+        if transition["frames_dir"]:
+            check_frames(transition)
+
+
+def check_frames(transition: dict[str, Any]) -> None:
+    """Make sure that the frames of a transition are there: Blender shows what is not as magenta, and says nothing."""
+    folder, count = Path(transition["frames_dir"]), transition["frames"]
+    if not all((folder / f"{index:04d}.png").is_file() for index in range(count)):
+        raise UserError(f"{folder} does not hold {count} frames.", "Generate the transition again.")
 
 
 def _assign(plan: TakePlan, found: Sequence[Piece]) -> list[str]:

@@ -124,9 +124,10 @@ def fill_transition(scene: bpy.types.Scene, uid: str, transition: dict[str, Any]
     ------
     TakeLost
     UserError
-        When the take cannot be read as a path any more.
+        When the take cannot be read as a path any more, or the frames are not there.
     """
     meta = _existing(scene, uid)
+    building.check_frames(transition)
     places = [one for one in read_take(meta)["transitions"] if same_junction(transition, one)]
     if not places:
         return False

@@ -1,8 +1,8 @@
 """A backend with the standard library alone that does what it is asked, in a way that can be foreseen.
 
 Takes have a cut every `LENGTH` frames; the piece number j shows the sample from a frame on that depends on j alone, or
-on the keyframe that lies in it. So what must change when a keyframe is slipped is known. `scripted_backend.py [SECONDS]`
-waits so long for each transition.
+on the keyframe that lies in it. So what must change when a keyframe is slipped is known.
+`scripted_backend.py [SECONDS]` waits so long for each transition.
 """
 
 import hashlib

@@ -123,7 +123,7 @@ def test_added_footage_is_neither_stretched_nor_does_it_change_the_scene(scripte
 def test_what_is_no_film_leaves_nothing_behind(scripted, tmp_path):
     (tmp_path / "no.mp4").write_text("no film")
     for file in (tmp_path / "no.mp4", tmp_path / "nowhere.mp4"):
-        with pytest.raises(RuntimeError, match="Choose"):
+        with pytest.raises(RuntimeError, match=r"^Error: .*Choose"):
             scripted.ops.footage_add(filepath=str(file))
     assert not len(scripted.compat.strips(scripted.scene.sequence_editor_create()))
     assert not scripted.scene.vmg.footages
@@ -143,7 +143,7 @@ def test_a_moved_file_is_located(scripted, tmp_path):
     (tmp_path / "old.mp4").write_bytes(PERFORMER.read_bytes())
     scripted.ops.footage_add(filepath=str(tmp_path / "old.mp4"))
     (tmp_path / "old.mp4").rename(tmp_path / "new.mp4")
-    with pytest.raises(RuntimeError, match="not where it was"):
+    with pytest.raises(RuntimeError, match=r"^Error: .*not where it was"):
         scripted.ops.analyze()
     scripted.footages.look_for_files()
     assert scripted.scene.vmg.footages[0].missing
@@ -207,7 +207,7 @@ def test_keyframes_are_made_visited_and_removed(scripted):
     for frame in (60, 130):
         scene.frame_set(frame)
         scripted.ops.key_add()
-    with pytest.raises(RuntimeError, match="already"):
+    with pytest.raises(RuntimeError, match=r"^Error: .*already"):
         scripted.ops.key_add()
     compat = scripted.compat
     keys = [(compat.start(s), compat.end(s), compat.source_frame(s, compat.start(s))) for s in scripted.key_strips()]
@@ -217,7 +217,7 @@ def test_keyframes_are_made_visited_and_removed(scripted):
     assert scene.frame_current == 60
     scripted.ops.key_jump(step="NEXT")
     assert scene.frame_current == 130
-    with pytest.raises(RuntimeError, match="other way"):
+    with pytest.raises(RuntimeError, match=r"^Error: .*other way"):
         scripted.ops.key_jump(step="NEXT")
     for strip in scripted.compat.strips(scene.sequence_editor):
         strip.select = strip.vmg.uid == uids[1]
@@ -241,7 +241,7 @@ def test_suggest_generate_change_a_key_render_only_that(scripted, capfd):
     assert scripted.counts() == (4, 0, 0)
 
     scripted.ops.generate()
-    assert undo_names(scripted.bpy, capfd)[len(before) + 1 :] == ["Generate 4 Transitions"]
+    assert undo_names(scripted.bpy, capfd)[len(before) + 1 :] == ["Generate VMG Take 001"]
     assert scripted.counts() == (4, 4, 0)
     hashes = {strip.vmg.transition: strip.vmg.hash for strip in scripted.inside("TRANSITION")}
     assert all(
@@ -250,7 +250,9 @@ def test_suggest_generate_change_a_key_render_only_that(scripted, capfd):
 
     (key,) = scripted.reading.key_strips(scene)
     scripted.slip(key, 7)
+    before = undo_names(scripted.bpy, capfd)
     scripted.ops.rerender_stale()
+    assert undo_names(scripted.bpy, capfd)[len(before) :] == ["Re-render Stale"]
     after = {strip.vmg.transition: strip.vmg.hash for strip in scripted.inside("TRANSITION")}
     assert sorted(number for number in after if after[number] != hashes[number]) == [1, 2]
     assert scripted.counts() == (4, 4, 0)
@@ -258,8 +260,25 @@ def test_suggest_generate_change_a_key_render_only_that(scripted, capfd):
     shown = next(one for one in path["segments"] if one["at"] <= 116 < one["at"] + one["last"] - one["first"] + 1)
     assert shown["first"] + 116 - shown["at"] == 116 + 7
 
-    with pytest.raises(RuntimeError, match="nothing to render"):
+    with pytest.raises(RuntimeError, match=r"^Error: .*nothing to render"):
         scripted.ops.rerender_stale()
+
+
+def test_a_cut_that_is_rolled_by_hand_is_rendered_alone(scripted):
+    scripted.prepare()
+    scripted.ops.suggest()
+    scripted.ops.generate()
+    compat = scripted.compat
+    hashes = {strip.vmg.transition: strip.vmg.hash for strip in scripted.inside("TRANSITION")}
+    out, into = sorted(scripted.inside("PIECE"), key=compat.start)[1:3]
+    compat.set_visible(out, compat.start(out), compat.end(out) + 4)
+    compat.set_visible(into, compat.start(into) + 4, compat.end(into))
+    scripted.ops.rerender_stale()
+    after = {strip.vmg.transition: strip.vmg.hash for strip in scripted.inside("TRANSITION")}
+    assert [number for number in sorted(after) if after[number] != hashes[number]] == [1]
+    assert scripted.counts()[:2] == (4, 4)
+    begins = [one["at"] for one in scripted.takes.read_take(scripted.take)["transitions"]]
+    assert begins == [42, 94, 138, 186]
 
 
 def test_undo_and_redo_of_a_take(scripted):
@@ -288,7 +307,7 @@ def test_what_was_made_is_in_the_file(scripted):
     folders = {strip.directory for strip in scripted.inside("TRANSITION")}
     assert all(folder.startswith("//vmg/cut") for folder in folders)
     assert scripted.scene.vmg.footages[0].analyzed
-    with pytest.raises(RuntimeError, match="All transitions"):
+    with pytest.raises(RuntimeError, match=r"^Error: .*All transitions"):
         scripted.ops.generate()
 
 
@@ -336,7 +355,7 @@ def test_cancelling_keeps_what_is_there(scripted, capfd):
     assert time.monotonic() - started < 1.5
     assert job.outcome is scripted.session.Outcome.CANCELLED
     assert scripted.counts()[:2] == (4, 1)
-    assert undo_names(scripted.bpy, capfd)[len(before) :] == ["Generate 1 Transitions"]
+    assert undo_names(scripted.bpy, capfd)[len(before) :] == ["Generate VMG Take 001"]
 
 
 def test_a_result_whose_scene_is_gone_waits(scripted):
@@ -374,6 +393,22 @@ def test_a_result_after_another_file_was_opened_waits(scripted, tmp_path):
     scripted.session.session().wait(job)
     assert len(scripted.jobs.workflow().waiting) == 1
     assert not scripted.takes.takes(scripted.scene)
+    scripted.ops.waiting_dismiss()
+    assert not scripted.ops.insert_waiting.poll()
+
+
+def test_a_take_that_is_gone_while_it_fills_keeps_its_frames(scripted):
+    scripted.prepare()
+    scripted.ops.suggest()
+    scripted.slow(0.05)
+    job = scripted.jobs.generate(scripted.scene)
+    scripted.pump_until(lambda: scripted.counts()[1] == 1)
+    scripted.takes.remove(scripted.scene, scripted.take.vmg.uid)
+    scripted.session.session().wait(job)
+    assert [waiting.title for waiting in scripted.jobs.workflow().waiting] == ["3 transitions"]
+    with pytest.raises(RuntimeError, match=r"^Error: The take that the result belongs to"):
+        scripted.ops.insert_waiting()
+    assert len(scripted.jobs.workflow().waiting) == 1
 
 
 def test_an_analysis_waits_for_the_running_job(scripted):
@@ -439,6 +474,8 @@ def test_pins_are_kept(scripted):
     hashes = {strip.vmg.transition: strip.vmg.hash for strip in scripted.inside("TRANSITION")}
     assert hashes[number] == old
     assert len(set(hashes.values())) == 4
+    with pytest.raises(scripted.errors.UserError, match="pinned"):
+        scripted.jobs.generate(scripted.scene, [number])
 
 
 # -- the real backend --------------------------------------------------------------------------------------------------

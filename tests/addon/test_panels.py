@@ -249,7 +249,7 @@ def test_takes_are_listed_with_their_transitions(bpy, draw, scene, state, film, 
     words = draw()
     assert "0/2" in words
     assert "Generate (2)" in words
-    cross.vmg.role, cross.vmg.stale = "TRANSITION", True
+    cross.vmg.role, cross.vmg.stale, cross.vmg.transition = "TRANSITION", True, 1
     words = draw()
     assert "1/1, 1 stale" in words
     assert "Re-render Stale (1)" in words

@@ -508,6 +508,14 @@ def test_frames_for_a_transition_that_is_gone_are_not_shown(bpy, vmg, scene, tak
     assert all(s.vmg.role != "TRANSITION" for s in vmg.compat.strips(take))
 
 
+def test_frames_that_are_not_all_there(bpy, vmg, scene, take, path, tmp_path):
+    filled = generated(bpy, tmp_path, path["transitions"][0])
+    (Path(filled["frames_dir"]) / "0011.png").unlink()
+    with pytest.raises(vmg.errors.UserError, match="does not hold 12 frames"):
+        vmg.takes.fill_transition(scene, take.vmg.uid, filled)
+    assert all(s.vmg.role != "TRANSITION" for s in vmg.compat.strips(take))
+
+
 def test_new_frames_replace_old_ones(bpy, vmg, scene, take, path, tmp_path):
     for folder in ("one", "two"):
         filled = generated(bpy, tmp_path / folder, path["transitions"][0])

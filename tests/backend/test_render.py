@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import pytest
 import soundfile
 
 from vmg_backend.errors import UserError
+from vmg_backend.files import content_hash
 from vmg_backend.footage import VideoWriter, open_footage
 from vmg_backend.graph.motion_graph import MotionGraph
 from vmg_backend.interpolation.fill import Material, fill_transitions
 from vmg_backend.interpolation.interpolator import Frames, Gap
+from vmg_backend.jobs import footages_of
 from vmg_backend.library import FootageLibrary
 from vmg_backend.pose.track import PoseTrack
 from vmg_backend.progress import SILENT, Progress
@@ -183,6 +186,32 @@ def test_a_path_tiles_the_output(numbered: Path, tone: Path) -> None:
     assert sum(pieces[-1]) == path.frames
     transition = path.transitions[0]
     assert (transition.from_.frame, transition.to.frame, transition.match) == (36, 73, (39, 70))
+
+
+def test_generated_frames_may_lie_beside_the_path(numbered: Path, tone: Path, tmp_path: Path) -> None:
+    path, _ = found_path(numbered, tone)
+    (transition,) = path.transitions
+    for told, expected in (("mine/0", tmp_path / "mine" / "0"), (str(tmp_path / "x"), tmp_path / "x"), (None, None)):
+        path.with_transitions([replace(transition, frames_dir=told)]).save(tmp_path / "p.json")
+        (loaded,) = FoundPath.load(tmp_path / "p.json").transitions
+        assert loaded.frames_dir == (str(expected) if expected else None)
+
+
+def test_each_footage_of_a_path_is_read_once_for_its_hash(
+    numbered: Path, tone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = found_path(numbered, tone)
+    library = FootageLibrary(tmp_path / "library")
+    library.footage(numbered)
+    hashed: list[Path] = []
+
+    def counted(file: Path, progress: Progress = SILENT) -> str:
+        hashed.append(file)
+        return content_hash(file, progress)
+
+    monkeypatch.setattr("vmg_backend.library.content_hash", counted)
+    footages_of(path, library)
+    assert hashed == [numbered]
 
 
 @pytest.mark.parametrize(

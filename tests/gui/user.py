@@ -72,9 +72,14 @@ class User:
         return result
 
     def sees(self, text: str, within: Box | None = None, seconds: float = 10) -> Waiting[Spot]:
-        """Wait until `text` stands on the screen; give the topmost place."""
-        spots = yield from self.waits(lambda: sight.find(text, within), f"the text {text!r}", seconds)
-        return spots[0]
+        """Wait until `text` stands still on the screen; give the topmost place."""
+        last = None
+        while True:
+            now = (yield from self.waits(lambda: sight.find(text, within), f"the text {text!r}", seconds))[0]
+            if now == last:
+                return now
+            last = now
+            yield 0.15
 
     def reads(self, text: str, within: Box | None = None) -> bool:
         """Whether `text` stands on the screen now."""
@@ -133,12 +138,16 @@ class User:
 
     def fills(self, field: Spot, text: str) -> Waiting[None]:
         """Replace what stands in a text or number field."""
-        around = Box(field.x - 60, field.y - 8, field.x + 60, field.y + 8)
+        around = Box(max(field.x - 420, 0), field.y - 8, field.x + 60, field.y + 8)  # an empty field's cursor is left
         yield from self.points(field)
         yield 0.5
         resting = sight.screen(around)
-        yield from self.clicks(field)
-        yield from self.waits(lambda: (sight.screen(around) != resting).any(), "the field's cursor")
+        for _ in range(20):  # a click is lost while the window is being laid out anew
+            yield from self.clicks(field)
+            if (sight.screen(around) != resting).any():
+                break
+        else:
+            raise NotSeenError("the field does not open")
         yield from self.presses("A", ctrl=True)
         yield from self.types(text)
         yield from self.presses("RET")
@@ -184,13 +193,12 @@ class User:
         """In the file browser that is open: enter the folder, the name, and press the button `accept`."""
         yield from self.waits(lambda: _browser() and _browser().params, "the file browser")
         params = _browser().params
-        folder = yield from self.sees(params.directory.decode())
-        yield from self.fills(folder, f"{path.parent}/")
-        yield from self.waits(lambda: Path(params.directory.decode()) == path.parent, f"the folder {path.parent}")
+        if Path(params.directory.decode()) != path.parent:
+            yield from self.fills((yield from self.sees(params.directory.decode())), f"{path.parent}/")
+            yield from self.waits(lambda: Path(params.directory.decode()) == path.parent, f"the folder {path.parent}")
         cancel = yield from self.sees("Cancel")
-        name = Spot(cancel.x - 300, cancel.y)
-        yield from self.clicks(name)  # the folder's field is still being edited after Enter; this ends it
-        yield from self.fills(name, path.name)
+        yield from self.clicks(Spot(cancel.x - 300, cancel.y - 50))  # ends the editing of the folder's field
+        yield from self.fills(Spot(cancel.x - 300, cancel.y), path.name)
         yield from self.clicks(accept, within=Box(cancel.x - 300, cancel.y - 20, cancel.x + 400, cancel.y + 20))
         yield from self.waits(lambda: _browser() is None, "the file browser's end")
 

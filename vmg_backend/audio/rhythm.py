@@ -6,6 +6,8 @@ What librosa 0.11 alone does, and what is done about it here:
 - Its onset envelope, the better one by median over the bands, hardly sees a kick drum: the low band is added.
 - It looks for the largest sum over beats, and an attack is never below 0: one beat too many costs nothing, so where the
   music slows down it squeezes one in. The envelope's mean is taken off: a beat has to be better than chance.
+- It wants a beat at the very end of the sound, and squeezes the ones before it to get there: it gets seconds of nothing
+  to have that beat in.
 - One tempo for the whole piece loses pieces that change theirs; its own tempo of each moment jumps between octaves.
   Here the tempo is a path through the tempogram that may change but pays for it.
 - The beat at the very start is not reported: the grid goes on to both sides while the music sounds.
@@ -48,6 +50,8 @@ TEMPO_CHANGE = 20.0
 """Price of a tempo change by one octave, against the tempogram's log score."""
 TIGHTNESS = 300.0
 """How closely librosa's tracker keeps to the tempo (its default is 100)."""
+TAIL = 4.0
+"""Seconds of nothing after the end: room for several beats of any tempo."""
 
 LOW_BAND = 130.0
 """Hz: kick drum and bass lie below."""
@@ -193,14 +197,15 @@ def _tempo_path(onset: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _track(envelope: NDArray[np.float64], tempo: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Beats in seconds, by librosa's dynamic programming."""
+    """Beats in seconds, by librosa's dynamic programming; some may follow after the end."""
     import librosa
 
+    tail = round(TAIL / FRAME)
     _, beats = librosa.beat.beat_track(
-        onset_envelope=envelope - envelope.mean(),
+        onset_envelope=np.pad(envelope - envelope.mean(), (0, tail)),
         sr=RATE,
         hop_length=HOP,
-        bpm=tempo,
+        bpm=np.pad(tempo, (0, tail), mode="edge"),
         tightness=TIGHTNESS,
         trim=False,
         units="time",

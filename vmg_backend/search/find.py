@@ -103,7 +103,7 @@ def find_path(
         conditions.append(
             BeatCondition(
                 node_motion_beats(features),
-                cut_motion_beats(graph, features),
+                cut_motion_beats(graph, features, progress),
                 beat_closeness(times, frames, fps),
                 settings.beat_weight,
             )

@@ -11,6 +11,7 @@ from ..evaluation.beat_alignment import joint_speed, motion_beat_order, motion_b
 from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
 from ..interpolation.interpolator import crossing_weights
+from ..progress import SILENT, Progress
 
 DIPS = (0.1, 0.5)
 """Share of the speed around it that a motion beat falls by to count half, and in full. Estimated again on finished
@@ -50,7 +51,7 @@ def _clearness(speed: NDArray[np.float64], order: int) -> NDArray[np.float64]:
     return np.asarray(np.clip((dip - DIPS[0]) / (DIPS[1] - DIPS[0]), 0.0, 1.0) / 2 + 0.5)
 
 
-def cut_motion_beats(graph: MotionGraph, features: MotionFeatures) -> NDArray[np.float64]:
+def cut_motion_beats(graph: MotionGraph, features: MotionFeatures, progress: Progress = SILENT) -> NDArray[np.float64]:
     """How each cut changes the motion beats around it [E, 2 R]: positive where one appears, negative where one is lost.
 
     Column k speaks of the output frame k - R after the one that shows the edge's target. Through a transition the
@@ -63,6 +64,7 @@ def cut_motion_beats(graph: MotionGraph, features: MotionFeatures) -> NDArray[np
     offsets = np.arange(-wide, wide)
     result = np.zeros((graph.edges, 2 * reach), dtype=np.float64)
     for chunk in np.array_split(np.arange(graph.edges), max(1, graph.edges // _EDGES)):
+        progress.check()
         source, target, half = (values[chunk].astype(np.int64) for values in (graph.source, graph.target, graph.half))
         before, inside_before = _clipped(source[:, None] + 1 + offsets, source, graph)
         after, inside_after = _clipped(target[:, None] + offsets, target, graph)
