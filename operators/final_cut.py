@@ -40,7 +40,8 @@ class VMG_OT_final_cut(InSequencer):
             self.filepath = str(final_cut.default_output(scene))
         # once: it looks at files, which drawing must not
         self.found = {whole: final_cut.findings(scene, whole_take=whole) for whole in (True, False)}
-        return context.window_manager.invoke_props_dialog(self, width=520)
+        asked: Returned = context.window_manager.invoke_props_dialog(self, width=520)
+        return asked
 
     def draw(self, context: bpy.types.Context) -> None:
         """The findings, the file, the range."""

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 MODULE = "bl_ext.user_default.video_motion_graphs"
 
@@ -42,7 +43,7 @@ def main(archive: Path, backend: Path, film: Path) -> int:
     return 0
 
 
-def _perform(vmg, film: Path) -> None:  # noqa: ANN001 - bpy has no types
+def _perform(vmg: Any, film: Path) -> None:  # noqa: ANN401 - bpy has no types
     """Press the panel's buttons from top to bottom."""
     vmg.sample_load()
     vmg.beats_detect()
@@ -60,7 +61,7 @@ def _counting(log: Path) -> Iterator[None]:
     terminal = os.fdopen(os.dup(2), "w")
     said = [0]
 
-    def count(scene, *_) -> None:  # noqa: ANN001, ANN002 - a handler of Blender's
+    def count(scene: Any, *_: object) -> None:  # noqa: ANN401
         done = (scene.frame_current - scene.frame_start + 1) / (scene.frame_end - scene.frame_start + 1)
         if int(done * 10) > said[0]:
             said[0] = int(done * 10)

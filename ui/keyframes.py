@@ -36,7 +36,7 @@ class VMG_UL_keys(bpy.types.UIList):
         row = layout.row(align=True)
         row.operator("vmg.key_jump", text=clock(scene, at), icon="KEYFRAME", emboss=False).uid = item.vmg.uid
         row.label(text=f"frame {compat.source_frame(item, at)}, {compat.duration(item)} long")
-        row.prop(item, "mute", text="", icon="CHECKBOX_DEHLT" if item.mute else "CHECKBOX_HLT", emboss=False)
+        row.prop(item, "mute", text="", icon="CHECKBOX_HLT", emboss=False)
 
 
 class VMG_PT_keyframes(Tab):

@@ -42,7 +42,8 @@ class VMG_UL_takes(bpy.types.UIList):
         counted = overview.counts(item)
         said = f"{counted.filled}/{counted.all}" + (f", {counted.stale} stale" if counted.stale else "")
         row.label(text=said, icon=compat.color_icon(3) if counted.stale else "NONE")
-        row.prop(item, "mute", text="", icon="HIDE_ON" if item.mute else "HIDE_OFF", emboss=False)
+        # Blender itself shows the icon before this one where it is muted
+        row.prop(item, "mute", text="", icon="HIDE_OFF", emboss=False)
 
 
 class VMG_PT_takes(Tab):

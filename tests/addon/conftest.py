@@ -6,11 +6,15 @@
 import importlib
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 MODULE = "bl_ext.user_default.video_motion_graphs"
+SCRIPTED = Path(__file__).with_name("scripted_backend.py")
+SAMPLE = Path(__file__).resolve().parents[2] / "vmg_backend" / "sample"
+PERFORMER = SAMPLE / "performer.mp4"
 
 
 def pytest_configure(config):
@@ -167,3 +171,97 @@ def add_movie(bpy, scene, addon):
         return next(s for s in addon("compat").strips(scene.sequence_editor) if s.name not in before)
 
     return add
+
+
+# -- the whole add-on, with a backend ----------------------------------------------------------------------------------
+
+
+class Parts:
+    """The extension's modules, and Blender, as the tests use them."""
+
+    def __init__(self, bpy, root):
+        self.bpy, self.ops = bpy, bpy.ops.vmg
+        for name in ("compat", "jobs", "overview", "session", "footages", "unused"):
+            setattr(self, name, importlib.import_module(f"{root}.addon.{name}"))
+        for name in ("reading", "takes", "markers"):
+            setattr(self, name, importlib.import_module(f"{root}.addon.timeline.{name}"))
+        self.errors = importlib.import_module(f"{root}.vmg_backend.errors")
+
+    @property
+    def scene(self):
+        return self.bpy.context.window.scene
+
+    @property
+    def take(self):
+        return self.overview.active_take(self.scene)
+
+    def counts(self):
+        found = self.overview.counts(self.take)
+        return found.all, found.filled, found.stale
+
+    def key_strips(self):
+        return self.reading.key_strips(self.scene)
+
+    def inside(self, role):
+        return [strip for strip in self.compat.strips(self.take) if strip.vmg.role == role]
+
+    def pump_until(self, done, seconds=20.0):
+        end = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < end
+            self.session.session().pump()
+            self.jobs.workflow().proceed()
+            time.sleep(0.002)
+
+    def slip(self, strip, frames):
+        """Let a strip show other frames at the same time, as S does."""
+        first, last = self.compat.start(strip), self.compat.end(strip)
+        self.compat.move(strip, -frames)
+        self.compat.set_visible(strip, first, last)
+
+    def add_footage(self):
+        self.scene.frame_set(self.scene.frame_start)
+        assert self.ops.footage_add(filepath=str(PERFORMER), match_scene=True) == {"FINISHED"}
+
+    def prepare(self, seconds=10.0):
+        """Footage, and a length without music: the module of Blender 4.2 has no sound."""
+        self.add_footage()
+        self.scene.vmg.length_mode, self.scene.vmg.seconds = "SECONDS", seconds
+
+
+@pytest.fixture
+def parts(bpy, enabled, tmp_path):
+    made = Parts(bpy, enabled.__name__)
+    bpy.ops.wm.read_homefile(use_factory_startup=False)
+    bpy.context.window.scene = scene = bpy.data.scenes.new("Cut")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "cut.blend"))
+    for other in [one for one in bpy.data.scenes if one != scene]:
+        bpy.data.scenes.remove(other)
+    bpy.ops.ed.undo_push(message="start")  # an empty history cannot be printed
+    return made
+
+
+@pytest.fixture
+def scripted(parts, monkeypatch):
+    """The foreseeable backend, fast; gives a function that makes it slow."""
+
+    def use(pause):
+        command = [sys.executable, "-P", str(SCRIPTED), str(pause)]
+        parts.session.session().stop_backend()
+        monkeypatch.setattr(parts.session.session(), "_command", lambda: command)
+
+    use(0.0)
+    parts.slow = use
+    return parts
+
+
+@pytest.fixture
+def real(parts, bpy, enabled, tmp_path):
+    python = os.environ.get("VMG_BACKEND_PYTHON")
+    if not python:
+        pytest.skip("VMG_BACKEND_PYTHON names no interpreter with the backend.")
+    chosen = bpy.context.preferences.addons[enabled.__name__].preferences
+    chosen.existing_python = python
+    chosen.library_folder = os.environ.get("VMG_SAMPLE_LIBRARY", str(tmp_path / "library"))
+    yield parts
+    chosen.existing_python = chosen.library_folder = ""

@@ -176,8 +176,8 @@ class User:
         for steps in (0, *[4] * 8, -60, *[4] * 8):
             if steps:
                 yield from self.scrolls(middle, steps)
-            if found := sight.find(text, within):
-                return found[0]
+            if self.reads(text, within):
+                return (yield from self.sees(text, within))
         raise NotSeenError(f"the text {text!r} is nowhere in the panel")
 
     def moves_strip(self, frame: int, channel: int) -> Waiting[None]:

@@ -1,0 +1,342 @@
+"""Bad luck, and people who do what nobody expected: nothing crashes, nothing is lost, nothing lands where it should not."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+PERFORMER = Path(__file__).resolve().parents[2] / "vmg_backend" / "sample" / "performer.mp4"
+
+
+def begin(scripted, kind):
+    """Start a job of this kind, on a scene where it has something to do."""
+    scene = scripted.scene
+    if kind == "analyze":
+        scripted.jobs.analyze(scene)
+        return scripted.session.session().job
+    if kind == "rerender":
+        (key,) = scripted.key_strips()
+        scripted.slip(key, random.Random(len(scene.vmg.active_take)).choice((3, 5)))
+    return {
+        "beats": scripted.jobs.detect_beats,
+        "suggest": scripted.jobs.suggest,
+        "generate": scripted.jobs.generate,
+        "rerender": scripted.jobs.rerender_stale,
+    }[kind](scene)
+
+
+def with_take(scripted, *, filled=False):
+    scripted.prepare()
+    scripted.scene.frame_set(1 + 2 * 48 + 20)
+    scripted.ops.key_add()
+    scripted.ops.suggest()
+    if filled:
+        scripted.ops.generate()
+
+
+def pid(scripted):
+    link = scripted.session.session()._link
+    return link.process.pid if link else None
+
+
+def settle(scripted):
+    scripted.pump_until(lambda: not scripted.jobs.workflow().busy and not scripted.session.session().active)
+
+
+def consistent(scripted):
+    """Nothing half made lies anywhere, and all takes can be read."""
+    for scene in scripted.bpy.data.scenes:
+        if scene.sequence_editor:
+            metas = [strip for strip in scripted.compat.all_strips(scene.sequence_editor) if strip.type == "META"]
+            assert all(strip.vmg.complete for strip in metas)
+            for strip in metas:
+                scripted.takes.read_take(strip)
+
+
+# -- the backend dies ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["analyze", "suggest", "generate", "rerender"])
+def test_a_backend_that_is_killed_is_started_again(scripted, kind):
+    with_take(scripted, filled=kind == "rerender")
+    scripted.slow(0.05)
+    job = begin(scripted, kind)
+    scripted.pump_until(lambda: scripted.session.session().hello)
+    first = pid(scripted)
+    os.kill(first, signal.SIGSTOP)
+    scripted.session.session().pump()
+    os.kill(first, signal.SIGKILL)
+    scripted.jobs.workflow().finish()
+    assert pid(scripted) != first
+    assert job.outcome is scripted.session.Outcome.DONE
+    consistent(scripted)
+    if kind in ("generate", "rerender"):
+        assert scripted.counts() == (4, 4, 0)
+    assert len(scripted.takes.takes(scripted.scene)) == (2 if kind == "suggest" else 1)
+
+
+def test_twenty_cancels_at_random_moments(scripted):
+    with_take(scripted, filled=True)
+    chance = random.Random(7)
+    scripted.slow(0.02)
+    for _ in range(20):
+        kind = chance.choice(("analyze", "suggest", "generate", "rerender"))
+        if kind == "generate":
+            scripted.scene.vmg.engine = chance.choice(("flow", "fade"))
+            job = scripted.jobs.generate(scripted.scene, [0, 1, 2, 3])
+        else:
+            job = begin(scripted, kind)
+        end = time.monotonic() + chance.uniform(0, 0.3)
+        while time.monotonic() < end:
+            scripted.session.session().pump()
+            scripted.jobs.workflow().proceed()
+        if scripted.ops.job_cancel.poll():
+            scripted.ops.job_cancel()
+        settle(scripted)
+        assert job.outcome is not scripted.session.Outcome.FAILED
+        consistent(scripted)
+    assert not scripted.jobs.workflow().waiting
+    scripted.slow(0.0)
+    scripted.ops.suggest()
+    scripted.ops.generate()
+    assert scripted.counts() == (4, 4, 0)
+
+
+# -- while a job runs ---------------------------------------------------------------------------------------------------
+
+
+def test_another_file_is_opened_while_transitions_arrive(scripted):
+    bpy = scripted.bpy
+    with_take(scripted)
+    file = bpy.data.filepath
+    bpy.ops.wm.save_mainfile()
+    scripted.slow(0.05)
+    job = scripted.jobs.generate(scripted.scene)
+    scripted.pump_until(lambda: scripted.counts()[1] == 1)
+    bpy.ops.wm.read_homefile(use_factory_startup=False)
+    scripted.session.session().wait(job)
+    assert job.outcome is scripted.session.Outcome.DONE
+    assert scripted.take is None
+    with pytest.raises(RuntimeError, match=r"^Error: .*not in this scene"):
+        scripted.ops.insert_waiting()
+    bpy.ops.wm.open_mainfile(filepath=file)
+    assert scripted.counts() == (4, 0, 0)
+    scripted.ops.insert_waiting()
+    assert scripted.counts()[1] == 3
+    scripted.ops.generate()
+    assert scripted.counts() == (4, 4, 0)
+
+
+def test_the_file_is_saved_while_transitions_arrive(scripted, tmp_path):
+    bpy = scripted.bpy
+    with_take(scripted)
+    scripted.slow(0.05)
+    job = scripted.jobs.generate(scripted.scene)
+    scripted.pump_until(lambda: scripted.counts()[1] == 1)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "auto.blend"), copy=True)
+    bpy.ops.wm.save_mainfile()
+    scripted.session.session().wait(job)
+    assert scripted.counts() == (4, 4, 0)
+
+
+def test_undo_and_redo_while_transitions_arrive(scripted):
+    bpy = scripted.bpy
+    scripted.prepare()
+    bpy.ops.ed.undo_push(message="before")
+    scripted.ops.suggest()
+    scripted.slow(0.05)
+    job = scripted.jobs.generate(scripted.scene)
+    scripted.pump_until(lambda: scripted.counts()[1] == 1)
+    bpy.ops.ed.undo()
+    assert scripted.take is None
+    scripted.session.session().wait(job)
+    assert job.outcome is scripted.session.Outcome.DONE
+    bpy.ops.ed.redo()
+    if scripted.take:
+        scripted.ops.insert_waiting()
+        scripted.ops.generate()
+        assert scripted.counts() == (4, 4, 0)
+
+
+def test_undo_while_a_take_is_built(scripted):
+    bpy = scripted.bpy
+    scripted.prepare()
+    bpy.ops.ed.undo_push(message="one")
+    scripted.scene.timeline_markers.new("x", frame=9)
+    bpy.ops.ed.undo_push(message="two")
+    job = scripted.jobs.suggest(scripted.scene)
+    editor = scripted.scene.sequence_editor
+    scripted.pump_until(lambda: any(s.type == "META" for s in scripted.compat.strips(editor)))
+    bpy.ops.ed.undo()
+    scripted.session.session().wait(job)
+    assert not scripted.takes.takes(scripted.scene)
+    assert not any(s.type == "META" for s in scripted.compat.strips(scripted.scene.sequence_editor))
+    scripted.ops.insert_waiting()
+    assert len(scripted.takes.takes(scripted.scene)) == 1
+    consistent(scripted)
+
+
+def test_the_scene_is_renamed_and_copied_while_transitions_arrive(scripted):
+    bpy = scripted.bpy
+    with_take(scripted)
+    scripted.slow(0.05)
+    first = scripted.scene
+    job = scripted.jobs.generate(first)
+    scripted.pump_until(lambda: scripted.counts()[1] == 1)
+    first.name = "Umbenännt / neu"
+    bpy.ops.scene.new(type="FULL_COPY")
+    assert scripted.scene != first
+    scripted.session.session().wait(job)
+    assert scripted.counts()[1] == 1
+    bpy.context.window.scene = first
+    assert scripted.counts() == (4, 4, 0)
+
+
+def test_a_take_that_cannot_be_read_for_a_while_loses_nothing(scripted):
+    with_take(scripted)
+    scripted.slow(0.1)
+    job = scripted.jobs.generate(scripted.scene)
+    scripted.pump_until(lambda: scripted.counts()[1] == 1)
+    compat = scripted.compat
+    piece = sorted(scripted.inside("PIECE"), key=compat.start)[2]
+    end = compat.end(piece)
+    compat.set_visible(piece, compat.start(piece), end - 20)  # in the middle of an edit: a gap
+    done = scripted.counts()[1]
+    scripted.pump_until(lambda: job.outcome or job.fraction > 0.9 or time.sleep(0.15) is None)
+    compat.set_visible(piece, compat.start(piece), end)
+    scripted.session.session().wait(job)
+    assert done == 1
+    assert scripted.counts() == (4, 4, 0)
+
+
+def test_a_take_that_stays_unreadable_fails_with_a_sentence_and_keeps_the_frames(scripted):
+    with_take(scripted)
+    scripted.slow(0.02)
+    job = scripted.jobs.generate(scripted.scene)
+    scripted.pump_until(lambda: scripted.counts()[1] == 1)
+    compat = scripted.compat
+    piece = sorted(scripted.inside("PIECE"), key=compat.start)[2]
+    end = compat.end(piece)
+    compat.set_visible(piece, compat.start(piece), end - 20)
+    with pytest.raises(scripted.errors.UserError, match="shows nothing"):
+        scripted.session.session().wait(job)
+    folder = Path(scripted.bpy.data.filepath).parent / "vmg" / "cut" / "take_001"
+    assert len(list(folder.iterdir())) == 4
+    compat.set_visible(piece, compat.start(piece), end)
+    scripted.ops.generate()
+    assert scripted.counts() == (4, 4, 0)
+
+
+def test_the_addon_is_disabled_while_a_job_runs(scripted, enabled, installed, capfd):
+    import addon_utils
+
+    with_take(scripted)
+    scripted.slow(0.2)
+    scripted.jobs.generate(scripted.scene)
+    scripted.pump_until(lambda: scripted.counts()[1] == 1)
+    number = pid(scripted)
+    addon_utils.disable(installed)
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+    import gc
+
+    gc.collect()
+    addon_utils.enable(installed)
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_the_addon_is_disabled_while_a_take_is_built(scripted, installed, capfd):
+    import addon_utils
+
+    scripted.prepare()
+    scripted.jobs.suggest(scripted.scene)
+    editor = scripted.scene.sequence_editor
+    scripted.pump_until(lambda: any(s.type == "META" for s in scripted.compat.strips(editor)))
+    addon_utils.disable(installed)
+    assert not any(s.type == "META" for s in scripted.compat.strips(editor))
+    addon_utils.enable(installed)
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+# -- files that move -----------------------------------------------------------------------------------------------------
+
+
+def test_a_moved_project_shows_its_frames(scripted, tmp_path):
+    bpy = scripted.bpy
+    with_take(scripted, filled=True)
+    bpy.ops.wm.save_mainfile()
+    old = Path(bpy.data.filepath).parent
+    new = tmp_path / "anders wo ü"
+    new.mkdir()
+    for name in ("cut.blend", "vmg"):
+        shutil.move(old / name, new / name)
+    bpy.ops.wm.open_mainfile(filepath=str(new / "cut.blend"))
+    assert scripted.counts() == (4, 4, 0)
+    path = scripted.takes.read_take(scripted.take)
+    assert all(one["frames_dir"].startswith(str(new)) for one in path["transitions"])
+    with pytest.raises(RuntimeError, match="nothing to render"):
+        scripted.ops.rerender_stale()
+
+
+def test_frames_that_are_gone_are_generated_anew(scripted):
+    bpy = scripted.bpy
+    with_take(scripted, filled=True)
+    bpy.ops.wm.save_mainfile()
+    shutil.rmtree(Path(bpy.data.filepath).parent / "vmg")
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    scripted.ops.rerender_stale()
+    assert scripted.counts() == (4, 4, 0)
+    assert all(Path(bpy.path.abspath(s.directory), "0000.png").is_file() for s in scripted.inside("TRANSITION"))
+
+
+def test_a_first_save_to_where_no_folder_can_be_made_says_so_and_loses_nothing(scripted, tmp_path, capfd):
+    bpy = scripted.bpy
+    bpy.ops.wm.read_homefile(use_factory_startup=False)
+    with_take(scripted, filled=True)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "vmg").write_text("a file where the folder should be")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "odd" / "first.blend"))
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert scripted.counts() == (4, 4, 0)
+    assert all(Path(bpy.path.abspath(s.directory), "0000.png").is_file() for s in scripted.inside("TRANSITION"))
+    assert scripted.session.session().failure
+    (tmp_path / "odd" / "vmg").unlink()
+    bpy.ops.wm.save_mainfile()
+    assert all(s.directory.startswith("//vmg") for s in scripted.inside("TRANSITION"))
+
+
+def test_frames_that_another_file_beside_shows_are_not_cleaned(scripted, tmp_path):
+    bpy = scripted.bpy
+    with_take(scripted, filled=True)
+    bpy.ops.wm.save_mainfile()
+    folders = [Path(bpy.path.abspath(s.directory)) for s in scripted.inside("TRANSITION")]
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "cut_v2.blend"), compress=True)
+    scripted.ops.take_remove()
+    scripted.ops.takes_clean()
+    assert all(folder.is_dir() for folder in folders)
+    (tmp_path / "cut.blend").unlink()
+    bpy.ops.wm.save_mainfile()
+    scripted.ops.takes_clean()
+    assert not any(folder.is_dir() for folder in folders)
+
+
+def test_footage_that_vanishes_between_two_steps(scripted, tmp_path):
+    shutil.copy(PERFORMER, tmp_path / "mine.mp4")
+    scripted.ops.footage_add(filepath=str(tmp_path / "mine.mp4"), match_scene=True)
+    scripted.scene.vmg.length_mode = "SECONDS"
+    job = scripted.jobs.suggest(scripted.scene)
+    (tmp_path / "mine.mp4").unlink()
+    with pytest.raises(scripted.errors.UserError, match=r"no file .*mine.mp4"):
+        scripted.session.session().wait(job)
+    assert not any(s.type == "META" for s in scripted.compat.strips(scripted.scene.sequence_editor))
+    for name in ("suggest", "analyze", "key_add"):
+        with pytest.raises(RuntimeError, match=r"^Error: .*mine.mp4"):
+            getattr(scripted.ops, name)()
+    assert scripted.scene.vmg.footages[0].missing
+
+
+# -- odd timelines -------------------------------------------------------------------------------------------------------
