@@ -18,10 +18,11 @@ def register() -> None:
     from .ui import setup as setup_panel
     from .ui import takes as takes_panel
 
-    registration.register(
+    registration.register(  # taken back in the opposite order: a job that ends then still needs an operator
         [
-            *(properties, session, jobs),
+            properties,
             *(environment, setup, beats, keyframes, generate, takes, final_cut),
+            *(session, jobs),
             *(preferences, setup_panel, beats_panel, keyframes_panel, generate_panel, takes_panel),
             *(final_cut_panel, menus, status, watch),
         ]

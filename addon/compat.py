@@ -336,7 +336,7 @@ def set_render_output(scene: bpy.types.Scene, path: str) -> None:
     render.use_file_extension = True
     render.ffmpeg.format = "MPEG4"
     render.ffmpeg.codec = "H264"
-    render.ffmpeg.constant_rate_factor = "HIGH"
+    render.ffmpeg.constant_rate_factor = "PERC_LOSSLESS"
     render.ffmpeg.audio_codec = "AAC"
     render.ffmpeg.audio_bitrate = 192
 

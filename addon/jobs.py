@@ -15,11 +15,12 @@ import bpy
 from ..vmg_backend import protocol
 from ..vmg_backend.errors import UserError
 from . import compat, footages, overview, paths
+from .failures import Failure
 from .session import Job, SceneRef, session
 from .timeline import markers, material, reading, stale, takes
 from .timeline.building import TakeLost
 from .timeline.plan import same_junction
-from .workflow import Ask, Verb, Workflow, apply_result
+from .workflow import Ask, Verb, Workflow, apply_result, blender_is_busy
 
 _workflow: list[Workflow] = []
 
@@ -75,11 +76,17 @@ def rerender_stale(scene: bpy.types.Scene) -> Job:
 
 def insert_waiting(scene: bpy.types.Scene) -> str:
     """Put the oldest waiting result into `scene`; gives what it was."""
+    if blender_is_busy():
+        raise UserError("Blender is rendering.", "Insert the result when that has ended.")
     waiting = workflow().waiting
     result = waiting.pop(0)
     left = len(waiting)
-    for _ in workflow().arrive(SceneRef.of(scene), result.title, result.insert):
-        pass
+    try:
+        for _ in workflow().arrive(SceneRef.of(scene), result.title, result.insert):
+            pass
+    except UserError:
+        waiting.insert(0, result)
+        raise
     if len(waiting) > left:
         raise UserError("The take that the result belongs to is not in this scene.", "Undo what removed it.")
     return result.title
@@ -227,7 +234,7 @@ def _fill(
                 lost.append(transition)
             elif takes.fill_transition(scene, uid, transition):
                 changed = True
-        except TakeLost:
+        except (TakeLost, UserError):  # gone, or in the middle of an edit: the others go on
             lost.append(transition)
 
     def insert(scene: bpy.types.Scene) -> Iterator[None]:
@@ -239,7 +246,8 @@ def _fill(
     try:
         yield Ask("fill", request, title, show)
     finally:
-        if changed:
+        scene = target.find()
+        if changed and scene and takes.find(scene, uid):  # a step after undo would take redo away
             apply_result(title)
     if lost:
         yield from workflow().arrive(target, f"{len(lost)} transitions", insert)
@@ -297,7 +305,10 @@ def _after_load(*_: object) -> None:
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
 def _after_save(*_: object) -> None:
     """After the first save frames are kept beside the file; it is saved once more, to name them there."""
-    if sum(takes.adopt_files(scene) for scene in bpy.data.scenes):
+    moved = [takes.adopt_files(scene) for scene in bpy.data.scenes]
+    if problem := next((problem for _, problem in moved if problem), None):
+        session().failure = Failure.of(problem)
+    if any(adopted for adopted, _ in moved):
         bpy.ops.wm.save_mainfile()
 
 

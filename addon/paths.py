@@ -90,9 +90,14 @@ def footage_folder(scene: bpy.types.Scene) -> Path:
     return _results(scene) / "footage"
 
 
+def unsaved_root() -> Path:
+    """Where all those folders lie."""
+    return cache_root() / "unsaved"
+
+
 def unsaved_folder(scene: bpy.types.Scene) -> Path:
     """What stands for the folder of the .blend while it was never saved."""
-    return cache_root() / "unsaved" / f"{_RUN}-{scene.session_uid}"
+    return unsaved_root() / f"{_RUN}-{scene.session_uid}"
 
 
 def safe_name(name: str) -> str:

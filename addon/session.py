@@ -340,10 +340,13 @@ class Session:
 
     def close(self) -> None:
         """End everything, and wait for that: a few seconds at most."""
-        self._drop_steps()
         if self._worker and self._worker.thread:
             self._worker.cancelled.set()
             self._worker.thread.join(3.0)
+        if self.job:
+            self._end(self.job, Outcome.CANCELLED)
+        while self._steps:
+            self._advance()
         if self._link:
             self._link.process.end(patience=1.0)
         for thread in self._ending:

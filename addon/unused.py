@@ -1,35 +1,64 @@
-"""Folders of generated frames that nothing in this file shows any more."""
+"""Folders of generated frames that nothing shows any more."""
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import bpy
+import zstandard  # type: ignore[import-not-found]  # Blender's own
 
+from ..vmg_backend.errors import UserError
 from . import compat, paths
+
+_BLOCK = 1 << 22
 
 
 def folders() -> list[tuple[Path, int]]:
-    """Each transition's folder below the takes' folders of this file that no strip of any scene shows, and its bytes.
+    """Each transition's folder below the takes' folders of this file that nothing shows, and its bytes.
 
-    Takes of scenes that were renamed or deleted lie in other folders, which are left alone.
+    Neither a strip of any scene shows it, nor does another .blend of the same folder name it: versions of a film
+    often lie side by side, and share their frames. Takes of scenes that were renamed or deleted lie in other folders,
+    which are left alone.
+
+    Raises
+    ------
+    UserError
+        When another .blend cannot be read.
     """
     shown = {folder for scene in bpy.data.scenes for folder in _shown(scene)}
-    found = []
-    for scene in bpy.data.scenes:
-        for folder in sorted(paths.take_folder(scene, 0).parent.glob("take_*/*/")):
-            if folder.resolve() not in shown and any(folder.glob("*.png")):
-                found.append((folder, sum(file.stat().st_size for file in folder.iterdir())))
-    return found
+    unshown = [
+        folder
+        for scene in bpy.data.scenes
+        for folder in sorted(paths.take_folder(scene, 0).parent.glob("take_*/*/"))
+        if folder.resolve() not in shown and any(folder.glob("*.png"))
+    ]
+    kept = _named_by_others({folder.name for folder in unshown})
+    found = [folder for folder in unshown if folder.name not in kept]
+    return [(folder, sum(file.stat().st_size for file in folder.iterdir())) for folder in found]
 
 
-def delete(found: list[tuple[Path, int]]) -> None:
-    """Delete these folders, and takes' folders that are empty then."""
+def delete(found: Iterable[tuple[Path, int]]) -> None:
+    """Delete these folders, and takes' folders that are empty then.
+
+    Raises
+    ------
+    UserError
+        When one cannot be deleted; those before it are gone.
+    """
     for folder, _ in found:
-        shutil.rmtree(folder)
-        if not any(folder.parent.iterdir()):
-            folder.parent.rmdir()
+        try:
+            shutil.rmtree(folder)
+            if not any(folder.parent.iterdir()):
+                folder.parent.rmdir()
+        except OSError as error:
+            raise UserError(
+                f"{folder} cannot be deleted: {error.strerror}.", "Close what uses it, and clean again."
+            ) from error
 
 
 def _shown(scene: bpy.types.Scene) -> set[Path]:
@@ -37,3 +66,34 @@ def _shown(scene: bpy.types.Scene) -> set[Path]:
     strips = compat.all_strips(editor) if editor else []
     images = [strip for strip in strips if strip.type == "IMAGE"]
     return {Path(bpy.path.abspath(strip.directory)).resolve() for strip in images}
+
+
+def _named_by_others(names: set[str]) -> set[str]:
+    """Those of these names, which are hashes, that other .blend files beside this one hold."""
+    here = Path(bpy.data.filepath)
+    others = [file for file in here.parent.glob("*.blend") if file != here] if bpy.data.filepath and names else []
+    return {name for file in others for name in _held(file, names)}
+
+
+def _held(blend: Path, names: set[str]) -> set[str]:
+    found, tail = set[str](), b""
+    try:
+        with blend.open("rb") as raw, _unpacked(raw) as file:
+            while block := file.read(_BLOCK):
+                text = tail + block
+                found |= {name for name in names - found if name.encode() in text}
+                tail = text[-max(map(len, names)) :]
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise UserError(
+            f"{blend} cannot be read, and may show frames that would be deleted.", "Move it to another folder."
+        ) from error
+    return found
+
+
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    """The bytes of a .blend, whichever way it was compressed."""
+    kind = file.read(4)
+    file.seek(0)
+    if kind == b"\x28\xb5\x2f\xfd":
+        return cast("BinaryIO", zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
+    return cast("BinaryIO", gzip.open(file)) if kind[:2] == b"\x1f\x8b" else file

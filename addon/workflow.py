@@ -141,7 +141,7 @@ class Workflow:
         if scene is None:
             self.waiting.append(Waiting(title, insert))
             return
-        while _blender_is_busy():
+        while blender_is_busy():
             yield
         try:
             for _ in insert(scene):
@@ -201,7 +201,7 @@ def apply_result(title: str) -> None:
         bpy.ops.vmg.apply_result(title=title)
 
 
-def _blender_is_busy() -> bool:
+def blender_is_busy() -> bool:
     """Whether Blender renders, or the person is in the middle of moving something."""
     if any(bpy.app.is_job_running(kind) for kind in ("RENDER", "COMPOSITE")):
         return True

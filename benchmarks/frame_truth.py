@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--blender", type=Path, action="append", required=True, help="a Python with bpy; repeatable")
     for name in ("--extension", "--backend", "--library", "--out"):
         parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--only", help="footage whose name contains this")
+    parser.add_argument("--only", action="append", help="footage whose path ends with this; repeatable")
     words = parser.parse_args()
     folder = words.media / "footage"
     cases = [[file] for file in sorted(folder.glob("*.mp4"))]
@@ -61,7 +61,7 @@ def main() -> int:
     music = cycle(sorted(file for file in (words.media / "music").iterdir() if file.suffix in (".flac", ".wav", ".ogg")))
     results = []
     for files, song, place in zip(cases, music, cycle(PLACES), strict=False):
-        if words.only and words.only not in str(files[0]):
+        if words.only and not str(files[0]).endswith(tuple(words.only)):
             continue
         rate = TRUE_RATES.get(files[0].name)
         footages = [open_footage(file, fps=Fraction(rate) if rate else None) for file in files]
@@ -150,7 +150,7 @@ def measure(spec: dict[str, Any], blender: Path, footages: list[Footage]) -> Res
         raise SystemExit((folder / "blender.log").read_text(errors="replace")[-4000:])
     told = json.loads((folder / "told.json").read_text())
     names = footages[0].name if len(footages) == 1 else f"{footages[0].path.parent.name} ({len(footages)} files)"
-    result = {"footage": names, **{key: told[key] for key in told if key not in ("takes", "films")}}
+    result = {"footage": names, **{key: told[key] for key in told if key != "takes"}}
     result |= {"music": {"file": Path(spec["music"]).name, "at": spec["music_at"] - spec["start"]}}
     result["music"]["trimmed"] = spec["music_trim"]
     problems: list[str] = []
@@ -162,8 +162,9 @@ def measure(spec: dict[str, Any], blender: Path, footages: list[Footage]) -> Res
                 "segments": compare_segments(path, pictures, readers),
                 "transitions": compare_transitions(path, pictures),
                 "film": compare_film(path, pictures, folder / f"{name}.mp4"),
-                "sound": compare_sound(spec, folder / f"{name}.mp4", Fraction(path["fps"])),
             }
+            if told["has_sound"]:
+                parts["sound"] = compare_sound(spec, folder / f"{name}.mp4", Fraction(path["fps"]))
             if len(pictures) != path["frames"]:
                 problems.append(f"{name}: {len(pictures)} pictures for {path['frames']} frames")
             problems += [f"{name}, {part}: {problem}" for part in parts for problem in parts[part].pop("problems")]
@@ -189,11 +190,12 @@ class Tally:
         nearest = min((difference(picture, other) for other in others), default=np.inf)
         if mine >= nearest:
             self.wrong.append(f"{where}: {mine:.3f} levels from its source, {nearest:.3f} from a neighbour")
-        if mine > MEAN_LEVELS:
-            self.wrong.append(f"{where}: {mine:.3f} levels from its source")
 
-    def told(self) -> Results:
+    def told(self, *, lossy: bool = False) -> Results:
         values = np.array(self.differences or [0.0])
+        worst = values.mean() if lossy else values.max()
+        if worst > MEAN_LEVELS:
+            self.wrong.append(f"{worst:.3f} levels from what it should be")
         return {
             "frames": len(self.differences),
             "with_other_neighbours": self.told_apart,
@@ -235,13 +237,13 @@ def compare_transitions(path: dict[str, Any], pictures: list[Path]) -> Results:
 
 
 def compare_film(path: dict[str, Any], pictures: list[Path], film: Path) -> Results:
-    """The frames of the film with the pictures; what H.264 loses is no error of the frame's."""
+    """The frames of the film with the pictures; H.264 loses more in busy frames than in others."""
     footage, tally = open_footage(film), Tally()
     with FrameReader(footage) as reader:
         for at, file in enumerate(pictures[: footage.frames]):
             near = [read(pictures[other]) for other in (at - 1, at + 1) if 0 <= other < len(pictures)]
             tally.add(reader.frame(at), read(file), near, f"frame {at}")
-    told = {**tally.told(), "fps": str(footage.fps)}
+    told = {**tally.told(lossy=True), "fps": str(footage.fps)}
     if footage.frames != path["frames"] or abs(footage.fps / Fraction(path["fps"]) - 1) > 1e-4:
         told["problems"].append(f"{footage.frames} frames at {footage.fps} for {path['frames']} at {path['fps']}")
     return told

@@ -27,16 +27,21 @@ def main(spec: dict[str, Any]) -> None:
     scene.frame_start, scene.frame_end = spec["start"], spec["start"] + spec["frames"] - 1
     scene.vmg.length_mode, scene.vmg.engine, scene.vmg.play_after_suggest = "RANGE", spec["engine"], False
     in_blender.add_footage(module, [Path(file) for file in spec["footage"]], spec["rate"])
-    music = module("timeline.material").add_music(scene, Path(spec["music"]), spec["music_at"])
-    compat = module("compat")
-    compat.set_visible(music, spec["music_at"] + spec["music_trim"], compat.end(music))
-    told: dict[str, Any] = {"blender": bpy.app.version_string, "takes": {}, "films": {}}
+    compat, has_sound = module("compat"), bpy.app.build_options.audaspace  # the module of 4.2 has none
+    told: dict[str, Any] = {"blender": bpy.app.version_string, "takes": {}, "has_sound": has_sound}
     told["rate"] = str(compat.scene_rate(scene))
     told["copied"] = [row.name for row in scene.vmg.footages if not row.exact]
     try:
-        bpy.ops.vmg.beats_detect()
+        if has_sound:
+            music = module("timeline.material").add_music(scene, Path(spec["music"]), spec["music_at"])
+            compat.set_visible(music, spec["music_at"] + spec["music_trim"], compat.end(music))
+            bpy.ops.vmg.beats_detect()
+        else:
+            for frame in range(scene.frame_start + 10, scene.frame_end, 16):
+                scene.timeline_markers.new("", frame=frame)
         bpy.ops.vmg.suggest()
-        bpy.ops.vmg.generate()
+        if any(not one["frames_dir"] for one in shown(module, scene)["transitions"]):
+            bpy.ops.vmg.generate()
     except RuntimeError as error:  # footage in which nobody can be followed
         told["refused"] = str(error).strip()
     else:
@@ -75,8 +80,12 @@ def show(module: Module, scene: Any, folder: Path, name: str) -> dict[str, Any]:
     image.file_format, image.color_mode, image.compression = "PNG", "RGB", 5
     scene.render.filepath = str(folder / name / "#####.png")
     bpy.ops.render.render(animation=True, scene=scene.name)
-    take = module("overview").active_take(scene)
-    return dict(module("timeline.takes").read_take(take))
+    return shown(module, scene)
+
+
+def shown(module: Module, scene: Any) -> dict[str, Any]:  # noqa: ANN401 - bpy has no types
+    """The path that the active take shows."""
+    return dict(module("timeline.takes").read_take(module("overview").active_take(scene)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import bpy
 
-from ..addon import compat, overview, unused
+from ..addon import compat, jobs, overview, unused
 from ..addon.timeline import takes
 from ..vmg_backend.errors import UserError
 from .common import InSequencer, Returned
@@ -81,16 +81,26 @@ class VMG_OT_take_remove(_OnTake):
 
 
 class VMG_OT_takes_clean(InSequencer):
-    """Delete generated frames that no strip of this file shows; says first which and how much"""
+    """Delete generated frames that no file in this folder shows; says first which and how much"""
 
     bl_idname = "vmg.takes_clean"
     bl_label = "Clean Unused Files"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
+    @classmethod
+    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """New frames are not shown before they are complete."""
+        del context, scene
+        return "Another job is running" if jobs.workflow().busy else ""
+
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Returned:
         """Show what would be deleted."""
         del event
-        self._found = unused.folders()
+        try:
+            self._unused = unused.folders()
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         if not self._unused:
             self.report({"INFO"}, "There is nothing to delete.")
             return {"CANCELLED"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Generator, Mapping
@@ -13,6 +14,7 @@ import bpy
 
 from ...vmg_backend import protocol
 from ...vmg_backend.errors import UserError
+from ...vmg_backend.files import writing, writing_folder
 from .. import compat, paths
 from . import building
 from .building import TakeLost
@@ -183,16 +185,21 @@ def remove(scene: bpy.types.Scene, uid: str) -> None:
         scene.vmg.active_take = left[-1].vmg.uid if left else ""
 
 
-def adopt_files(scene: bpy.types.Scene) -> int:
+def adopt_files(scene: bpy.types.Scene) -> tuple[int, UserError | None]:
     """After the first save: move frames and copied footage from the cache to beside the .blend.
 
-    Gives how many strips show them there now.
+    Returns
+    -------
+    adopted : int
+        How many strips show them there now.
+    problem : UserError or None
+        Why others could not be moved: they stay where they are, and the next save tries again.
     """
     editor = scene.sequence_editor
     if not bpy.data.filepath or editor is None:
-        return 0
-    cache, home = paths.unsaved_folder(scene), paths.footage_folder(scene).parent
-    adopted = 0
+        return 0, None
+    cache, home = paths.unsaved_root(), paths.footage_folder(scene).parent
+    adopted, problem = 0, None
     for strip in compat.all_strips(editor):
         if strip.vmg.role == "TRANSITION":
             old = Path(building.frames_folder(strip))
@@ -201,16 +208,19 @@ def adopt_files(scene: bpy.types.Scene) -> int:
         else:
             continue
         if old.is_relative_to(cache):
-            new = home / old.relative_to(cache)
-            if old.exists() and not new.exists():
-                new.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(old, new)
+            new = home.joinpath(*old.relative_to(cache).parts[1:])
+            try:
+                if old.exists() and not new.exists():
+                    _bring(old, new)
+            except UserError as error:
+                problem = error
+                continue
             if strip.type == "MOVIE":
                 strip.filepath = building.stored_path(str(new))
             else:
                 building.show_folder(strip, new)
             adopted += 1
-    return adopted
+    return adopted, problem
 
 
 def renew(scene: bpy.types.Scene) -> int:
@@ -268,6 +278,23 @@ def _discard(place: building.Place) -> None:
     if scene and meta and not meta.vmg.complete:
         with compat.quiet(scene.sequence_editor):
             compat.strips(_owner(scene, meta)).remove(meta)
+
+
+def _bring(old: Path, new: Path) -> None:
+    """Move a file or a folder, whole or not at all; raises `UserError`."""
+    with contextlib.suppress(OSError):  # at once, where both lie on one disk; what is wrong is said below
+        new.parent.mkdir(parents=True, exist_ok=True)
+        old.replace(new)
+        return
+    if old.is_dir():
+        with writing_folder(new) as temporary:
+            shutil.copytree(old, temporary, dirs_exist_ok=True)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        with writing(new) as temporary:
+            shutil.copyfile(old, temporary)
+        with contextlib.suppress(OSError):  # then it stays in the cache
+            old.unlink()
 
 
 def _existing(scene: bpy.types.Scene, uid: str) -> Any:  # noqa: ANN401

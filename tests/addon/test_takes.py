@@ -599,12 +599,11 @@ def test_frames_go_with_the_first_save(bpy, vmg, scene, path, movies, tmp_path, 
     folder = vmg.paths.take_folder(scene, 1)
     assert folder.is_relative_to(tmp_path / "cache")
     vmg.takes.fill_transition(scene, uid, generated(bpy, folder, path["transitions"][0]))
-    assert vmg.takes.adopt_files(scene) == 0  # not saved yet
+    assert vmg.takes.adopt_files(scene) == (0, None)  # not saved yet
     home = tmp_path / "home"
     home.mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(home / "edit.blend"))
     scene = bpy.context.window.scene
-    assert vmg.takes.adopt_files(scene) == 1
     take = vmg.takes.find(scene, uid)
     (strip,) = [s for s in vmg.compat.strips(take) if s.vmg.role == "TRANSITION"]
     assert strip.directory.startswith("//vmg")
@@ -612,7 +611,7 @@ def test_frames_go_with_the_first_save(bpy, vmg, scene, path, movies, tmp_path, 
     assert Path(read["transitions"][0]["frames_dir"]) == home / "vmg" / "film" / "take_001" / ("0" * 16)
     assert not folder.exists() or not any(folder.iterdir())
     check_film(bpy, scene, read, tmp_path / "film")
-    assert vmg.takes.adopt_files(scene) == 0
+    assert vmg.takes.adopt_files(scene) == (0, None)
 
 
 # Speed

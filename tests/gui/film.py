@@ -77,15 +77,16 @@ def keyframe(user: User, sidebar: Box) -> Waiting[None]:
     with user.step("add a keyframe"):
         yield from _puts_playhead(user, 150)
         yield from user.clicks((yield from user.scrolls_to("Add Keyframe", sidebar)))
+        yield from user.waits(lambda: _of(user, "KEY"), "the keyframe")
         yield 1.0
     with user.step("move the keyframe"):
-        key = user.active_strip()
+        key = _of(user, "KEY")[0]
         start, channel = key.left_handle, key.channel
         yield from user.points(user.timeline(start + 3, channel + 0.3))
         yield from user.presses("G")
         yield from user.points(user.timeline(start + 51, channel + 0.3))
         yield from user.clicks(user.timeline(start + 51, channel + 0.3))
-        yield from user.waits(lambda: user.active_strip().left_handle != start, "the moved keyframe")
+        yield from user.waits(lambda: _of(user, "KEY")[0].left_handle != start, "the moved keyframe")
 
 
 def save(user: User, path: Path) -> Waiting[None]:
@@ -149,8 +150,7 @@ def reopen(user: User) -> Waiting[None]:
 def render(user: User) -> Waiting[None]:
     """F12 in the middle of the first transition."""
     with user.step("render"):
-        take = next(strip for strip in user.scene().sequence_editor.strips if strip.vmg.role == "TAKE")
-        cut = min(strip.left_handle for strip in take.strips if strip.vmg.role == "TRANSITION") + 6
+        cut = min(strip.left_handle for strip in _of(user, "TRANSITION")) + 6
         yield from _puts_playhead(user, cut)
         yield from user.presses("F12")
         yield from user.waits(lambda: len(bpy.context.window_manager.windows) > 1, "the render window", 60)
@@ -164,6 +164,10 @@ def _puts_playhead(user: User, frame: int) -> Waiting[None]:
     yield from user.clicks(Spot(user.timeline(frame, 1).x, timeline.top + 12))
 
 
+def _of(user: User, role: str) -> list[Any]:
+    """The strips of a role, also those inside takes."""
+    return [strip for strip in user.scene().sequence_editor.strips_all if strip.vmg.role == role]
+
+
 def _count(user: User, role: str) -> int:
-    editor = user.scene().sequence_editor
-    return sum(strip.vmg.role == role for strip in editor.strips_all)
+    return len(_of(user, role))
