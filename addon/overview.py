@@ -34,17 +34,24 @@ def counts(take: bpy.types.MetaStrip) -> Counts:
 
 
 def selected_transitions(context: bpy.types.Context, take: bpy.types.MetaStrip) -> list[int]:
-    """The ids of the take's transitions whose cross fades or frames are selected.
+    """The ids of the take's transitions whose cross fades or frames are selected; not while drawing.
 
     Raises
     ------
     UserError
-        When none is.
+        When none is, or the take cannot be read.
     """
-    chosen = {s.vmg.transition for s in compat.selected(context) if _is_transition(s) and s.vmg.take == take.vmg.uid}
-    if not chosen:
+    chosen = [s for s in compat.selected(context) if _is_transition(s) and s.vmg.take == take.vmg.uid]
+    first = compat.start(take)
+    middles = {one["id"]: first + one["at"] + one["frames"] // 2 for one in takes.read_take(take)["transitions"]}
+    found = [
+        number
+        for number, middle in middles.items()  # their numbers on the strips may be those before an edit
+        if any(compat.start(strip) <= middle < compat.end(strip) for strip in chosen)
+    ]
+    if not found:
         raise UserError("No transition of the active take is selected.", "Open the take with Tab and select some.")
-    return sorted(chosen)
+    return found
 
 
 def nearest_cut(context: bpy.types.Context, scene: bpy.types.Scene, take: bpy.types.MetaStrip) -> int:

@@ -22,6 +22,7 @@ import bpy
 from ...vmg_backend.errors import UserError
 from .. import compat
 from ..session import SceneRef
+from . import reading
 from .plan import Fill, PathDict, Piece, TakePlan, take_plan
 
 Strip = Any  # bpy has no types
@@ -113,7 +114,7 @@ def find(scene: bpy.types.Scene, uid: str) -> Strip | None:
 def contents(meta: Strip) -> Contents:
     """What lies in the take now."""
     start = compat.start(meta)
-    known = known_files(json.loads(meta.vmg.path))
+    known = known_files(base_of(meta))
     pieces, broken, fills = [], {}, []
     for strip in compat.strips(meta):
         if strip.mute:
@@ -162,6 +163,15 @@ def _fill(strip: Strip, start: int) -> Fill:
 def frames_folder(strip: Strip) -> str:
     """The folder of a transition's frames, absolute; where the strip finds them is the truth."""
     return str(os.path.normpath(bpy.path.abspath(strip.directory)))
+
+
+def base_of(meta: Strip) -> PathDict:
+    """The path that a take was made from; its footages are where they lie now, for a project may have been moved."""
+    base: PathDict = json.loads(meta.vmg.path)
+    for row in meta.id_data.vmg.footages:
+        if row.footage in base["footages"]:
+            base["footages"][row.footage]["path"] = str(reading.absolute(row.path))
+    return base
 
 
 def known_files(base: PathDict) -> dict[str, str]:

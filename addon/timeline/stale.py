@@ -142,6 +142,7 @@ def overdue(path: PathDict, made_for: Wish, beats: Sequence[BeatAt], keys: Seque
 
 
 def _now(scene: bpy.types.Scene, take: Any) -> list[State]:  # noqa: ANN401
+    reading.check_rates(scene)  # else no beat lies where it lay
     found, path = takes.look(take)
     taken = reading.TakeRange(found.start, found.frames)
     ids = overdue(path, takes.wish_of(take), reading.beats(scene, taken), reading.keys(scene, taken))

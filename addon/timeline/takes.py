@@ -18,7 +18,7 @@ from ...vmg_backend.files import writing, writing_folder
 from .. import compat, paths
 from . import building
 from .building import TakeLost
-from .plan import PathDict, path_of, same_junction
+from .plan import PathDict, path_of, same_junction, take_plan
 
 
 def takes(scene: bpy.types.Scene) -> list[Any]:
@@ -108,7 +108,7 @@ def look(meta: Any) -> tuple[building.Contents, PathDict]:  # noqa: ANN401
     found = building.contents(meta)
     for problem in found.broken.values():
         raise UserError(problem, "Undo that change, or put the piece in again at its own speed.")
-    return found, path_of(json.loads(meta.vmg.path), found.pieces, found.frames, found.fills, start=found.start)
+    return found, path_of(building.base_of(meta), found.pieces, found.frames, found.fills, start=found.start)
 
 
 def fill_transition(scene: bpy.types.Scene, uid: str, transition: dict[str, Any]) -> bool:
@@ -159,20 +159,45 @@ def apply_update(
 
 
 def wish_of(meta: Any) -> protocol.Wish:  # noqa: ANN401 - bpy has no types
-    """What a take was made for, counted from where it begins now: its front may have been trimmed since."""
+    """What a take was made for, counted from where it begins now: its front may have been trimmed since.
+
+    Its footages are where they lie now.
+    """
     wish = protocol.from_json(protocol.Wish, json.loads(meta.vmg.wish))
-    trimmed, frames = compat.start(meta) - round(compat.content_start(meta)), compat.duration(meta)
+    then, now = json.loads(meta.vmg.path)["footages"], building.base_of(meta)["footages"]
+    moved = {building.file_key(entry["path"]): now[footage]["path"] for footage, entry in then.items()}
+    wish = replace(
+        wish,
+        footages=tuple(replace(use, path=moved.get(building.file_key(use.path), use.path)) for use in wish.footages),
+        keys=tuple(replace(key, path=moved.get(building.file_key(key.path), key.path)) for key in wish.keys),
+    )
+    trimmed, frames = _trimmed(meta), compat.duration(meta)
     if (trimmed, frames) == (0, wish.frames):
         return wish
-    rate = float(compat.scene_rate(meta.id_data))
-    beats = (replace(beat, time=beat.time - trimmed / rate) for beat in wish.beats)
+    rate = compat.scene_rate(meta.id_data)
+    beats = [(round(beat.time * rate) - trimmed, beat) for beat in wish.beats]  # whole frames: they were markers
     keys = []
     for key in wish.keys:
         begin, end = max(key.at - trimmed, 0), min(key.at - trimmed + key.frames, frames)
         if begin < end:  # what is left of it
             keys.append(replace(key, at=begin, frame=key.frame + begin - key.at + trimmed, frames=end - begin))
-    inside = tuple(beat for beat in beats if 0 <= round(beat.time * rate) < frames)
+    inside = tuple(replace(beat, time=float(frame / rate)) for frame, beat in beats if 0 <= frame < frames)
     return replace(wish, frames=frames, beats=inside, keys=tuple(keys))
+
+
+def _trimmed(meta: Any) -> int:  # noqa: ANN401
+    """The frame of the take, as it was made, at which it begins now.
+
+    Blender tells where a meta strip's first strip begins, which moves when that is trimmed. So it is what most pieces
+    agree on: how far their sources lie from where they lay when the take was made.
+    """
+    plan = take_plan(building.base_of(meta)).pieces
+    then = {(piece.footage, piece.first - piece.at) for piece in plan}
+    found = sorted(building.contents(meta).pieces, key=lambda piece: piece.at)
+    pairs = [*zip(found, plan, strict=False), *zip(reversed(found), reversed(plan), strict=False)]
+    likely = [(now.first - now.at) - (was.first - was.at) for now, was in pairs]
+    shifts = dict.fromkeys((compat.start(meta) - round(compat.content_start(meta)), *likely))
+    return max(shifts, key=lambda shift: sum((one.footage, one.first - one.at - shift) in then for one in found))
 
 
 def remove(scene: bpy.types.Scene, uid: str) -> None:
@@ -238,7 +263,7 @@ def renew(scene: bpy.types.Scene) -> int:
             renewed += 1
         seen.add(meta.vmg.uid)
         inside = set[str]()
-        known = building.known_files(json.loads(meta.vmg.path))
+        known = building.known_files(building.base_of(meta))
         for strip in compat.strips(meta):
             if strip.type == "MOVIE" and strip.vmg.role != "PIECE":
                 footage = strip.vmg.footage or known.get(building.file_key(strip.filepath), "")

@@ -1,4 +1,4 @@
-"""Bad luck, and people who do what nobody expected: nothing crashes, nothing is lost, nothing lands where it should not."""
+"""Bad luck, and people who do what nobody expected: nothing is lost, and nothing lands where it should not."""
 
 import os
 import random
@@ -64,7 +64,7 @@ def consistent(scripted):
                 scripted.takes.read_take(strip)
 
 
-# -- the backend dies ---------------------------------------------------------------------------------------------------
+# -- the backend dies --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["analyze", "suggest", "generate", "rerender"])
@@ -113,7 +113,7 @@ def test_twenty_cancels_at_random_moments(scripted):
     assert scripted.counts() == (4, 4, 0)
 
 
-# -- while a job runs ---------------------------------------------------------------------------------------------------
+# -- while a job runs --------------------------------------------------------------------------------------------------
 
 
 def test_another_file_is_opened_while_transitions_arrive(scripted):
@@ -268,7 +268,7 @@ def test_the_addon_is_disabled_while_a_take_is_built(scripted, installed, capfd)
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-# -- files that move -----------------------------------------------------------------------------------------------------
+# -- files that move ---------------------------------------------------------------------------------------------------
 
 
 def test_a_moved_project_shows_its_frames(scripted, tmp_path):
@@ -276,6 +276,8 @@ def test_a_moved_project_shows_its_frames(scripted, tmp_path):
     shutil.copy(PERFORMER, tmp_path / "tänzerin 1.mp4")
     scripted.ops.footage_add(filepath=str(tmp_path / "tänzerin 1.mp4"), match_scene=True)
     scripted.scene.vmg.length_mode = "SECONDS"
+    scripted.scene.frame_set(1 + 2 * 48 + 20)
+    scripted.ops.key_add()
     scripted.ops.suggest()
     scripted.ops.generate()
     bpy.ops.wm.save_mainfile()
@@ -349,4 +351,147 @@ def test_footage_that_vanishes_between_two_steps(scripted, tmp_path):
     assert scripted.scene.vmg.footages[0].missing
 
 
-# -- odd timelines -------------------------------------------------------------------------------------------------------
+# -- odd timelines -----------------------------------------------------------------------------------------------------
+
+
+def test_music_of_a_second_and_none(scripted):
+    scripted.prepare(1.0)
+    scripted.ops.suggest()
+    assert scripted.counts() == (0, 0, 0)
+    with pytest.raises(RuntimeError, match="All transitions"):
+        scripted.ops.generate()
+    with pytest.raises(RuntimeError, match=r"No transition .* selected"):
+        scripted.ops.generate(selected=True)
+    with pytest.raises(RuntimeError, match="no cuts"):
+        scripted.ops.cut_play()
+    scripted.scene.vmg.length_mode = "MUSIC"
+    for name in ("suggest", "keys_from_beats"):
+        scripted.scene.timeline_markers.new("x", frame=5)
+        with pytest.raises(RuntimeError, match=r"There is no music\. Choose music"):
+            getattr(scripted.ops, name)()
+
+
+def test_a_take_inside_a_meta(scripted):
+    bpy, scene = scripted.bpy, scripted.scene
+    with_take(scripted)
+    uid = scripted.take.vmg.uid
+    for strip in scripted.compat.strips(scene.sequence_editor):
+        strip.select = strip.vmg.role in ("TAKE", "FOOTAGE")
+    with scripted.compat.editor_override(bpy.context, scene):
+        bpy.ops.sequencer.meta_make()
+    assert scripted.take.vmg.uid == uid
+    scripted.ops.generate()
+    assert scripted.counts() == (4, 4, 0)
+    (key,) = scripted.key_strips()
+    scripted.slip(key, 3)
+    scripted.ops.rerender_stale()
+    assert scripted.counts() == (4, 4, 0)
+    scripted.ops.suggest()
+    assert len(scripted.takes.takes(scene)) == 2
+    scripted.ops.take_activate(uid=uid)
+    scripted.ops.take_remove()
+    assert len(scripted.takes.takes(scene)) == 1
+
+
+def test_the_first_piece_is_trimmed(scripted):
+    """Where a take begins its beats begin to be counted: all the same none is stale."""
+    with_take(scripted, filled=True)
+    for frame in range(13, 241, 24):
+        scripted.scene.timeline_markers.new("b", frame=frame)
+    scripted.ops.suggest()
+    scripted.ops.generate()
+    take, compat = scripted.take, scripted.compat
+    compat.set_visible(take, compat.start(take) + 10, compat.end(take))
+    with pytest.raises(RuntimeError, match="nothing to render"):
+        scripted.ops.rerender_stale()
+    first = min(scripted.inside("PIECE"), key=compat.start)
+    compat.set_visible(first, compat.start(first) + 20, compat.end(first))
+    compat.set_visible(take, compat.start(first), compat.end(take))
+    assert scripted.takes.read_take(take)["frames"] == 220
+    with pytest.raises(RuntimeError, match="nothing to render"):
+        scripted.ops.rerender_stale()
+    compat.move(take, 24)
+    for marker in scripted.scene.timeline_markers:
+        marker.frame += 24
+    for key in scripted.key_strips():
+        compat.move(key, 24)
+    with pytest.raises(RuntimeError, match="nothing to render"):
+        scripted.ops.rerender_stale()
+
+
+def test_pieces_edited_by_hand(scripted):
+    with_take(scripted, filled=True)
+    compat, strips = scripted.compat, scripted.compat.strips
+
+    def pieces():
+        return sorted(scripted.inside("PIECE"), key=compat.start)
+
+    middle = pieces()[2]
+    begin, end = compat.start(middle), compat.end(middle)
+    for strip in [s for s in scripted.inside("TRANSITION") if compat.start(s) in (begin, end - 12)]:
+        strips(scripted.take).remove(strip)
+    strips(scripted.take).remove(middle)
+    for name in ("generate", "rerender_stale"):
+        with pytest.raises(RuntimeError, match=r"^Error: The take shows nothing from frame 10\d to 1\d\d. Make"):
+            getattr(scripted.ops, name)()
+    before, after = pieces()[1:3]
+    compat.set_visible(before, compat.start(before), compat.start(after))  # touching: a hard cut
+    assert len(scripted.takes.read_take(scripted.take)["transitions"]) == 2
+    with pytest.raises(RuntimeError, match="All transitions"):
+        scripted.ops.generate()
+    for strip in strips(scripted.take):
+        strip.select = strip.vmg.role == "CROSS"
+    editor = scripted.scene.sequence_editor
+    editor.display_stack(scripted.take)
+    scripted.ops.generate(selected=True)
+    editor.display_stack(None)
+    consistent(scripted)
+    strips(scripted.take).remove(pieces()[0])
+    with pytest.raises(RuntimeError, match="shows nothing from frame 1 "):
+        scripted.ops.rerender_stale()
+
+
+def test_the_scene_gets_another_rate_after_a_take_was_made(scripted):
+    with_take(scripted)
+    scripted.scene.render.fps = 30
+    for name in ("suggest", "rerender_stale"):
+        with pytest.raises(RuntimeError, match=r"^Error: performer.mp4 has 24 frames per second, the scene 30"):
+            getattr(scripted.ops, name)()
+    scripted.ops.generate()  # frame by frame, whatever the rate
+    assert scripted.counts() == (4, 4, 0)
+
+
+def test_odd_keyframes(scripted):
+    scripted.prepare()
+    scene, compat = scripted.scene, scripted.compat
+    scene.frame_set(5000)
+    with pytest.raises(RuntimeError, match="no footage here"):
+        scripted.ops.key_add()
+    scene.frame_set(30)
+    scripted.ops.key_add()
+    (key,) = scripted.key_strips()
+    compat.move(key, 5000)  # beyond the take: no condition
+    scripted.ops.suggest()
+    compat.move(key, -5000)
+    compat.set_visible(key, 30, 30 + 700)  # longer than its file
+    scene.vmg.seconds = 40.0
+    with pytest.raises(RuntimeError, match="does not show successive frames"):
+        scripted.ops.suggest()
+
+
+def test_muted_footage_is_no_footage(scripted):
+    scripted.prepare()
+    for strip in scripted.reading.footage(scripted.scene):
+        strip.mute = True
+    with pytest.raises(RuntimeError, match="There is no footage yet"):
+        scripted.ops.suggest()
+
+
+def test_footage_that_is_not_used_any_more(scripted, tmp_path):
+    with_take(scripted)
+    scripted.ops.footage_remove()
+    with pytest.raises(RuntimeError, match=r"^Error: "):
+        scripted.ops.rerender_stale()
+    assert not scripted.ops.suggest.poll()
+    scripted.ops.generate()
+    assert scripted.counts()[1] == 4

@@ -19,7 +19,8 @@ import numpy as np
 ALIKE = 0.96
 """From this correlation on a place counts as the text; the same text reaches 0.98 to 1, a slightly different one 0.94."""
 
-_BEFORE, _AFTER = 3, 7  # px without ink beside a text, so that "Movie" is not found in "Movies" or "Movie Clip"
+_SPACE = 7  # px without ink beside a text, so that "Movie" is not found in "Movies" or "Movie Clip"
+_BEHIND_ICON = 3  # px without ink where a text follows an icon
 _FLAT = 4.0  # variance of the grey levels below which there is nothing to read
 
 
@@ -57,14 +58,16 @@ def find(text: str, box: Box | None = None, *, upright: bool = False) -> list[Sp
     """The middles of all places where `text` stands, from top to bottom; `upright` as on tabs, read downwards."""
     grey = screen(box) @ np.array([0.299, 0.587, 0.114], np.float32)
     left, top = (box.left, box.top) if box else (0, 0)
-    ink = np.rot90(_drawn(text), -1) if upright else _drawn(text)
+    spots = _places(text, grey, _SPACE, upright) or _places(text, grey, _BEHIND_ICON, upright)
+    return sorted((Spot(left + x, top + y) for x, y in spots), key=lambda spot: (spot.y, spot.x))
+
+
+def _places(text: str, grey: np.ndarray, before: int, upright: bool) -> list[tuple[int, int]]:
+    ink = np.rot90(_drawn(text, before), -1) if upright else _drawn(text, before)
     if any(has < needs for has, needs in zip(grey.shape, ink.shape, strict=True)):
         return []
     height, width = ink.shape
-    return sorted(
-        (Spot(left + x + width // 2, top + y + height // 2) for x, y in _peaks(_correlation(grey, ink), ink)),
-        key=lambda spot: (spot.y, spot.x),
-    )
+    return [(x + width // 2, y + height // 2) for x, y in _peaks(_correlation(grey, ink), ink)]
 
 
 def _crop(box: Box | None) -> list[str]:
@@ -72,16 +75,16 @@ def _crop(box: Box | None) -> list[str]:
     return ["-crop", size, "+repage"] if box else []
 
 
-def _drawn(text: str) -> np.ndarray:
+def _drawn(text: str, before: int) -> np.ndarray:
     """`text` as the interface draws it: ink from 0 to 255 [h, w], cropped to the ink in height."""
     preferences = bpy.context.preferences
     blf.size(0, preferences.ui_styles[0].widget.points * preferences.system.ui_scale)
     blf.color(0, 1, 1, 1, 1)
     wide, tall = (int(length) for length in blf.dimensions(0, text))
-    size = (_BEFORE + wide + _AFTER, 3 * tall)
+    size = (before + wide + _SPACE, 3 * tall)
     buffer = imbuf.new(size)
     with blf.bind_imbuf(0, buffer):
-        blf.position(0, _BEFORE, tall, 0)
+        blf.position(0, before, tall, 0)
         blf.draw_buffer(0, text)
     with buffer.with_buffer() as pixels:
         ink = np.array(pixels)[::-1, :, 3].astype(np.float32)
