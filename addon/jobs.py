@@ -157,6 +157,8 @@ def _generate(target: SceneRef, transitions: Sequence[int] | None) -> Verb:
     scene = _scene(target)
     take = _active(scene)
     path = takes.read_take(take)
+    if not path["transitions"]:
+        raise UserError(f"{take.name} has no transitions.", "Suggest again, with beats or keyframes to cut for.")
     if transitions is None:
         transitions = [one["id"] for one in path["transitions"] if not one["frames_dir"]]
     if not transitions:

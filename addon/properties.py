@@ -16,6 +16,7 @@ from bpy.props import (
     EnumProperty,
     FloatProperty,
     IntProperty,
+    IntVectorProperty,
     PointerProperty,
     StringProperty,
 )
@@ -105,6 +106,13 @@ class SceneProperties(bpy.types.PropertyGroup):
     key_index: IntProperty(name="Active keyframe", description="The selected row", options={"HIDDEN"})
     take_index: IntProperty(name="Active take", description="The selected row", options={"HIDDEN"})
     active_take: StringProperty(name="Active take", description="The take that the panels work on", options={"HIDDEN"})
+    looping: BoolProperty(name="Looping", description="Play Cut has set the preview range", options={"HIDDEN"})
+    preview_range: IntVectorProperty(
+        name="Preview range",
+        description="What it was before Play Cut: whether it was used, first and last frame",
+        size=3,
+        options={"HIDDEN"},
+    )
     takes_made: IntProperty(name="Takes made", description="The number of the newest take", options={"HIDDEN"})
 
 

@@ -1,7 +1,7 @@
 """Takes as Blender shows them: ``BLENDER_PYTHON take_in_blender.py SPEC.json``; `frame_truth.py` calls it.
 
 Goes the way of the panel (add, analyze, detect beats, suggest, generate, final cut), and inserts a path that was made by
-hand as a second take. Leaves for each take its path as it is read back, its pictures as PNG and its film.
+hand as a second take. Leaves for each take its path as it is read back and its pictures as PNG, and a film.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(spec: dict[str, Any]) -> None:
         bpy.ops.vmg.generate()
     except RuntimeError as error:
         told["not_filled"] = str(error).strip()
-    told["takes"]["by_hand"] = show(module, scene, folder, "by_hand")
+    told["takes"]["by_hand"] = show(module, scene, folder, "by_hand", film="refused" in told)
     (folder / "told.json").write_text(json.dumps(told))
 
 
@@ -69,11 +69,14 @@ def insert(module: Module, scene: Any, path: dict[str, Any]) -> None:  # noqa: A
             return
 
 
-def show(module: Module, scene: Any, folder: Path, name: str) -> dict[str, Any]:  # noqa: ANN401 - bpy has no types
-    """Render the active take as a film and as pictures; gives its path as it is read back."""
+def show(module: Module, scene: Any, folder: Path, name: str, *, film: bool = True) -> dict[str, Any]:  # noqa: ANN401
+    """Render the active take as a film, if wanted, and as pictures; gives its path as it is read back."""
     import bpy
 
-    bpy.ops.vmg.final_cut(filepath=str(folder / f"{name}.mp4"))
+    if film:
+        bpy.ops.vmg.final_cut(filepath=str(folder / f"{name}.mp4"))
+    else:
+        module("final_cut").prepare(scene, folder / f"{name}.mp4")
     image = scene.render.image_settings
     if hasattr(image, "media_type"):
         image.media_type = "IMAGE"

@@ -135,10 +135,16 @@ class VMG_OT_cut_play(_OnTake):
         """Loop over the frames around it, with the sound; or stop."""
         if context.screen and context.screen.is_animation_playing:
             bpy.ops.screen.animation_cancel(restore_frame=False)
-            scene.use_preview_range = False
+            if scene.vmg.looping:
+                scene.vmg.looping = False
+                scene.use_preview_range = scene.vmg.preview_range[0] > 0
+                scene.frame_preview_start, scene.frame_preview_end = scene.vmg.preview_range[1:]
             return ""
         cut = overview.nearest_cut(context, scene, self.take(scene))
         around = round(AROUND * compat.scene_rate(scene))
+        if not scene.vmg.looping:  # else it was stopped by other means, and what the person had is still noted
+            own = (int(scene.use_preview_range), scene.frame_preview_start, scene.frame_preview_end)
+            scene.vmg.looping, scene.vmg.preview_range = True, own
         scene.use_preview_range = True
         scene.frame_preview_start, scene.frame_preview_end = max(0, cut - around), cut + around
         scene.frame_set(scene.frame_preview_start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..addon import compat
+from ..vmg_backend.errors import UserError
 from .common import Tab, clock, hint, strip_list, with_role
 
 
@@ -35,8 +36,18 @@ class VMG_UL_keys(bpy.types.UIList):
         at = compat.start(item)
         row = layout.row(align=True)
         row.operator("vmg.key_jump", text=clock(scene, at), icon="KEYFRAME", emboss=False).uid = item.vmg.uid
-        row.label(text=f"frame {compat.source_frame(item, at)}, {compat.duration(item)} long")
+        row.label(text=f"{_shown(item, at)}, {compat.duration(item)} long")
         row.prop(item, "mute", text="", icon="CHECKBOX_HLT", emboss=False)
+
+
+def _shown(strip: bpy.types.Struct, frame: int) -> str:
+    """What the keyframe shows at a frame, as far as it is known without opening its file."""
+    if not strip.vmg.source_frames:
+        return "not measured yet"
+    try:
+        return f"frame {compat.source_frame(strip, frame)}"
+    except UserError as error:
+        return error.title
 
 
 class VMG_PT_keyframes(Tab):

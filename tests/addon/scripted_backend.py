@@ -2,7 +2,7 @@
 
 Takes have a cut every `LENGTH` frames; the piece number j shows the sample from a frame on that depends on j alone, or
 on the keyframe that lies in it. So what must change when a keyframe is slipped is known.
-`scripted_backend.py [SECONDS]` waits so long for each transition.
+`scripted_backend.py [SECONDS]` waits so long for each transition, and for whatever else takes time.
 """
 
 import hashlib
@@ -84,10 +84,14 @@ def beats(params, number, stop):
 
 
 def suggest(params, number, stop):
+    if stop():
+        return {"error": {"code": -32002, "message": "Cancelled."}}
     return {"result": {"path": path_for(params)}}
 
 
 def update(params, number, stop):
+    if stop():
+        return {"error": {"code": -32002, "message": "Cancelled."}}
     path = path_for(params["wish"])
     old = {junction(one): one for one in params["path"]["transitions"]}
     for one in path["transitions"]:

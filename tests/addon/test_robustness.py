@@ -70,12 +70,11 @@ def consistent(scripted):
 @pytest.mark.parametrize("kind", ["analyze", "suggest", "generate", "rerender"])
 def test_a_backend_that_is_killed_is_started_again(scripted, kind):
     with_take(scripted, filled=kind == "rerender")
-    scripted.slow(0.05)
+    scripted.slow(0.2)
     job = begin(scripted, kind)
     scripted.pump_until(lambda: scripted.session.session().hello)
-    first = pid(scripted)
-    os.kill(first, signal.SIGSTOP)
     scripted.session.session().pump()
+    first = pid(scripted)
     os.kill(first, signal.SIGKILL)
     scripted.jobs.workflow().finish()
     assert pid(scripted) != first
@@ -358,7 +357,7 @@ def test_music_of_a_second_and_none(scripted):
     scripted.prepare(1.0)
     scripted.ops.suggest()
     assert scripted.counts() == (0, 0, 0)
-    with pytest.raises(RuntimeError, match="All transitions"):
+    with pytest.raises(RuntimeError, match="no transitions"):
         scripted.ops.generate()
     with pytest.raises(RuntimeError, match=r"No transition .* selected"):
         scripted.ops.generate(selected=True)

@@ -533,6 +533,7 @@ def test_the_window_manager_shows_the_failure(bpy, parts, ours, ask):
 
 def test_another_file_during_a_job(bpy, parts, ours, ask, given):
     session = ours("good")
+    bpy.context.scene.name = "Scene"
     scene = parts.session.SceneRef.of(bpy.context.scene)
     job = ask(session, on_result=lambda _: given.results.append(scene.find()), scene=scene)
     bpy.ops.wm.read_homefile(app_template="")

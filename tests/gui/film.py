@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ def story(user: User, order: dict[str, Any]) -> Waiting[None]:
     with user.step("open the tab"):
         sidebar = yield from user.opens_tab("Motion Graph")
     yield from material(user, sidebar)
-    yield from save(user, Path(order["out"]) / "film.blend")
+    yield from save(user, Path(order["work"]) / "film.blend")
     yield from beats(user, sidebar)
     yield from keyframe(user, sidebar)
     yield from takes(user, sidebar)
     yield from undo_and_redo(user)
     yield from reopen(user)
+    yield from playback(user)
     yield from render(user)
 
 
@@ -102,13 +104,14 @@ def takes(user: User, sidebar: Box) -> Waiting[None]:
     """Suggest and Generate."""
     with user.step("suggest"):
         yield from user.clicks((yield from user.scrolls_to("Suggest", sidebar)))
-        yield from user.waits(lambda: _count(user, "TAKE"), "a take", LONG)
+        yield from user.waits(lambda: _running() or _count(user, "TAKE"), "the search's begin")
+        yield from user.waits(lambda: _count(user, "TAKE") and not _running(), "a take", LONG)
         yield 1.0
     with user.step("generate"):
         cuts = _count(user, "CROSS")
         yield from user.clicks((yield from user.scrolls_to(f"Generate ({cuts})", sidebar)))
         yield from user.waits(lambda: _count(user, "TRANSITION") == cuts, f"{cuts} transitions", 2 * LONG)
-        yield from user.waits(lambda: not bpy.context.window_manager.vmg.running, "the job's end", LONG)
+        yield from user.waits(lambda: not _running(), "the job's end", LONG)
         yield 1.0
 
 
@@ -136,7 +139,7 @@ def reopen(user: User) -> Waiting[None]:
         before = _count(user, "TAKE"), _count(user, "TRANSITION"), len(user.scene().timeline_markers)
         yield from user.presses("S", ctrl=True)
         yield 1.0
-        yield from user.chooses("File", "New", "Video Editing")
+        yield from user.chooses("File", "New", "General")
         yield from user.waits(lambda: not bpy.data.filepath, "the new file")
         yield 1.0
         yield from user.chooses("File", "Open Recent", "film.blend")
@@ -145,6 +148,39 @@ def reopen(user: User) -> Waiting[None]:
         after = _count(user, "TAKE"), _count(user, "TRANSITION"), len(user.scene().timeline_markers)
         if before != after:
             raise AssertionError(f"takes, transitions, markers: {after} and not {before}")
+
+
+def playback(user: User) -> Waiting[None]:
+    """Play the take, then the footage alone (the take's channel muted by H), from the start for as long each."""
+    with user.step("play"):
+        yield from user.points(user.timeline(60, 7))
+        yield from _plays(user, "playback of the take")
+        yield from user.clicks(user.timeline(60, _of(user, "TAKE")[0].channel + 0.5))
+        yield from user.presses("H")
+        yield from _plays(user, "playback of the footage")
+        yield from user.presses("H", alt=True)
+
+
+def _plays(user: User, what: str) -> Waiting[None]:
+    """Play by the space bar twice, so that Blender has the frames; note the second time's frames and seconds."""
+    shown: list[tuple[float, int]] = []
+
+    def watch(scene: Any, *_: Any) -> None:
+        shown.append((time.monotonic(), scene.frame_current))
+
+    for _ in range(2):
+        yield from _puts_playhead(user, 1)
+        shown.clear()
+        bpy.app.handlers.frame_change_post.append(watch)
+        try:
+            yield from user.presses("SPACE")
+            yield 8.0
+            yield from user.presses("SPACE")
+        finally:
+            bpy.app.handlers.frame_change_post.remove(watch)
+    (start, first), (end, last) = shown[0], shown[-1]
+    frames = len({frame for _, frame in shown})
+    user.note(what, {"shown": frames, "passed": last - first + 1, "seconds": round(end - start, 2)})
 
 
 def render(user: User) -> Waiting[None]:
@@ -162,6 +198,10 @@ def _puts_playhead(user: User, frame: int) -> Waiting[None]:
     """Click on the ruler."""
     timeline = user.region("SEQUENCE_EDITOR", view_type="SEQUENCER")
     yield from user.clicks(Spot(user.timeline(frame, 1).x, timeline.top + 12))
+
+
+def _running() -> bool:
+    return bool(bpy.context.window_manager.vmg.running)
 
 
 def _of(user: User, role: str) -> list[Any]:

@@ -17,7 +17,7 @@ import imbuf
 import numpy as np
 
 ALIKE = 0.96
-"""From this correlation on a place counts as the text; the same text reaches 0.98 to 1, a slightly different one 0.94."""
+"""From this correlation on a place counts as the text; the same text has 0.98 to 1, a slightly different one 0.94."""
 
 _SPACE = 7  # px without ink beside a text, so that "Movie" is not found in "Movies" or "Movie Clip"
 _BEHIND_ICON = 3  # px without ink where a text follows an icon
@@ -49,16 +49,24 @@ def screen(box: Box | None = None) -> np.ndarray:
 
 
 def take_picture(path: Path, box: Box | None = None) -> None:
-    """Write the screen, or a part of it, as a PNG without time stamps."""
+    """Write the screen, or a part of it, as a PNG of 256 colours without time stamps: small enough for a page."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["import", "-silent", "-window", "root", *_crop(box), "-strip", str(path)], check=True)
+    subprocess.run(
+        ["import", "-silent", "-window", "root", *_crop(box), "-strip", "-colors", "256", str(path)], check=True
+    )
 
 
-def find(text: str, box: Box | None = None, *, upright: bool = False) -> list[Spot]:
-    """The middles of all places where `text` stands, from top to bottom; `upright` as on tabs, read downwards."""
+def find(text: str, box: Box | None = None, *, upright: bool = False, alone: bool = False) -> list[Spot]:
+    """The middles of all places where `text` stands, from top to bottom.
+
+    `upright` as on tabs, read downwards. `alone` not as the end of a longer text; otherwise such places count too where
+    there are no better ones, for an icon before a text is as near to it as a word.
+    """
     grey = screen(box) @ np.array([0.299, 0.587, 0.114], np.float32)
     left, top = (box.left, box.top) if box else (0, 0)
-    spots = _places(text, grey, _SPACE, upright) or _places(text, grey, _BEHIND_ICON, upright)
+    spots = _places(text, grey, _SPACE, upright)
+    if not spots and not alone:
+        spots = _places(text, grey, _BEHIND_ICON, upright)
     return sorted((Spot(left + x, top + y) for x, y in spots), key=lambda spot: (spot.y, spot.x))
 
 

@@ -24,8 +24,9 @@ Result = TypeVar("Result")
 Waiting = Generator[float, None, Result]
 """Yields seconds to let pass; returns a result."""
 
+_DIGITS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
 _NAMES = {" ": "SPACE", ".": "PERIOD", ",": "COMMA", "/": "SLASH", "-": "MINUS", "_": "MINUS", ":": "SEMI_COLON"}
-_NAMES |= dict(zip("0123456789", "ZERO ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE".split(), strict=True))
+_NAMES |= {str(digit): name for digit, name in enumerate(_DIGITS)}
 
 
 class NotSeenError(Exception):
@@ -60,6 +61,10 @@ class User:
             finally:
                 sight.take_picture(self._pictures / file)
 
+    def note(self, name: str, value: Any) -> None:
+        """File a measured figure."""
+        self._report.note(name, value)
+
     # What the eye does.
 
     def waits(self, condition: Callable[[], Result | None], what: str, seconds: float = 10) -> Waiting[Result]:
@@ -93,7 +98,9 @@ class User:
         self._event("MOUSEMOVE", "NOTHING")
         yield 0.08
 
-    def clicks(self, at: Spot | str, button: str = "LEFTMOUSE", within: Box | None = None, **held: bool) -> Waiting[None]:
+    def clicks(
+        self, at: Spot | str, button: str = "LEFTMOUSE", within: Box | None = None, **held: bool
+    ) -> Waiting[None]:
         """Click at a place, or on a text as soon as it is there."""
         spot = (yield from self.sees(at, within)) if isinstance(at, str) else at
         yield from self.points(spot)
@@ -176,13 +183,16 @@ class User:
         for steps in (0, *[4] * 8, -60, *[4] * 8):
             if steps:
                 yield from self.scrolls(middle, steps)
-            if self.reads(text, within):
+            if sight.find(text, within, alone=True):
                 return (yield from self.sees(text, within))
         raise NotSeenError(f"the text {text!r} is nowhere in the panel")
 
     def moves_strip(self, frame: int, channel: int) -> Waiting[None]:
         """Move the active strip by G and typed distances: of frames, then along Y of channels."""
-        for axis, distance in (("X", frame - self.active_strip().left_handle), ("Y", channel - self.active_strip().channel)):
+        for axis, distance in (
+            ("X", frame - self.active_strip().left_handle),
+            ("Y", channel - self.active_strip().channel),
+        ):
             if distance:
                 yield from self.presses("G")
                 yield from self.presses(axis)

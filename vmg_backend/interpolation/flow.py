@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import reduce
+from queue import SimpleQueue
 
 import cv2
 import numpy as np
@@ -13,7 +16,8 @@ from ..background.matte import Matte, PersonMatte
 from ..pose.skeletons import MEDIAPIPE, Skeleton
 from ..progress import SILENT, Progress
 from .interpolator import Continuation, Frames, Gap, crossing_weights
-from .morph import Field, Lines, after, difference, halves, line_field, residual_flow, sample
+from .morph import Field, Lines, after, difference, halves, line_field, residual_flow, sample, spread
+from .parallel import WORKERS, in_parallel
 from .surroundings import surroundings
 
 _FLOW_SIZE = 512
@@ -78,40 +82,49 @@ class Flow:
 
     def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
         """The n frames [n, H, W, 3] of `gap`."""
-        cutting = progress.part(0.0, 0.5, "Cutting out the person")
-        with self._matting() as cutter:
-            mattes_a = self._mattes(gap.outgoing, gap.plate_before, cutter, cutting.part(0.0, 0.5))
-            mattes_b = self._mattes(gap.incoming, gap.plate_after, cutter, cutting.part(0.5, 1.0))
+        mattes_a, mattes_b = self._mattes(gap, progress.part(0.0, 0.5, "Cutting out the person"))
         a_lines, b_lines, sure = self._lines(gap)
         crop = _crop_of([*mattes_a, *mattes_b])
-        made = np.empty_like(gap.outgoing.frames)
-        drawing = progress.part(0.5, 1.0, "Morphing")
-        for k, weight in enumerate(crossing_weights(gap.length)):
-            drawing.update(k / gap.length)
-            a, b = gap.outgoing.frames[k], gap.incoming.frames[k]
-            picture = surroundings(a, b, mattes_a[k], mattes_b[k], gap.plate_before, gap.plate_after, float(weight))
+        weights = crossing_weights(gap.length)
+
+        def draw(k: int) -> NDArray[np.uint8]:
+            a, b, weight = gap.outgoing.frames[k], gap.incoming.frames[k], float(weights[k])
+            picture = surroundings(a, b, mattes_a[k], mattes_b[k], gap.plate_before, gap.plate_after, weight)
             if crop is not None:
                 window = crop.window
                 layer = _person(
                     (_cut_out(a[window], mattes_a[k][window]), _cut_out(b[window], mattes_b[k][window])),
                     (_scaled(a_lines[k][sure[k]], crop), _scaled(b_lines[k][sure[k]], crop)),
                     crop,
-                    float(weight),
+                    weight,
                 )
-                picture[window] = layer[..., :3] + (1.0 - layer[..., 3:]) * picture[window]
-            made[k] = np.rint(np.clip(picture, 0.0, 1.0) * 255.0)
-        progress.update(1.0)
-        return made
+                clear = spread(1.0 - layer[..., 3], 3)
+                picture[window] = layer[..., :3] + clear * picture[window]
+            return np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
 
-    def _mattes(
-        self, side: Continuation, plate: NDArray[np.uint8] | None, cutter: PersonMatte, progress: Progress
-    ) -> list[Matte]:
-        mattes = []
-        sure = self._sure(side)
-        for k, frame in enumerate(side.frames):
-            progress.update(k / len(side.frames))
-            mattes.append(cutter.matte(frame, plate, side.joints[k][self._bones[sure[k]]].astype(np.float64)))
-        return mattes
+        return np.stack(in_parallel(draw, range(gap.length), progress.part(0.5, 1.0, "Morphing")))
+
+    def _mattes(self, gap: Gap, progress: Progress) -> tuple[list[Matte], list[Matte]]:
+        """The person in each frame of the outgoing and of the incoming side."""
+        sides = ((gap.outgoing, gap.plate_before), (gap.incoming, gap.plate_after))
+        sure = [self._sure(side) for side, _ in sides]
+        with ExitStack() as stack:
+            cutters = SimpleQueue[PersonMatte]()  # each for one thread at a time
+            for _ in range(WORKERS):
+                cutters.put(stack.enter_context(self._matting()))
+
+            def cut(number: int) -> Matte:
+                which, k = divmod(number, gap.length)
+                side, plate = sides[which]
+                cutter = cutters.get()
+                try:
+                    limbs = side.joints[k][self._bones[sure[which][k]]].astype(np.float64)
+                    return cutter.matte(side.frames[k], plate, limbs)
+                finally:
+                    cutters.put(cutter)
+
+            mattes = in_parallel(cut, range(2 * gap.length), progress)
+        return mattes[: gap.length], mattes[gap.length :]
 
     def _lines(self, gap: Gap) -> tuple[Lines, Lines, NDArray[np.bool_]]:
         """Both sides' bones [n, L, 2, 2] in px, and which [n, L] are sure on both."""
@@ -135,7 +148,7 @@ def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _crop_of(mattes: list[Matte]) -> _Crop | None:
     """Around all mattes, with some room; None when there is nobody."""
-    covered = np.maximum.reduce(mattes) > 0.02
+    covered = reduce(np.maximum, mattes) > 0.02
     rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
     if len(rows) == 0:
         return None
@@ -152,7 +165,7 @@ def _scaled(lines: Lines, crop: _Crop) -> Lines:
 
 def _cut_out(frame: NDArray[np.uint8], matte: Matte) -> NDArray[np.float32]:
     """Premultiplied colour and alpha [H, W, 4] in 0..1."""
-    return np.dstack([frame.astype(np.float32) / 255.0 * matte[..., None], matte])
+    return np.dstack([frame.astype(np.float32) / 255.0 * spread(matte, 3), matte])
 
 
 def _person(
@@ -169,12 +182,12 @@ def _person(
         sample(person, _enlarged(field, crop), cv2.INTER_CUBIC) for person, field in zip(people, fields, strict=True)
     )
     share = _share_of_b(a, b, weight, crop)
-    return np.asarray(np.clip(a + share[..., None] * (b - a), 0.0, 1.0), np.float32)
+    return np.asarray(np.clip(a + spread(share, 4) * (b - a), 0.0, 1.0), np.float32)
 
 
 def _grey(person: NDArray[np.float32]) -> NDArray[np.uint8]:
     """What the flow looks at: the person before a neutral background, whose edge shows the outline."""
-    colour = person[..., :3] + (1.0 - person[..., 3:]) * _NEUTRAL
+    colour = person[..., :3] + spread((1.0 - person[..., 3]) * np.float32(_NEUTRAL), 3)
     return np.asarray(
         np.rint(np.clip(colour @ np.array([0.299, 0.587, 0.114], np.float32), 0.0, 1.0) * 255.0), np.uint8
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -108,8 +110,8 @@ def _agreed(flow: Field, reverse: Field) -> Field:
     """`flow`, smoothed with weights that fall where going there and back by `reverse` does not end at the start."""
     error = np.hypot(*np.moveaxis(flow + sample(reverse, flow), -1, 0))
     trust = np.exp(-((error / _TOLERANCE) ** 2)).astype(np.float32) + 1e-3
-    weighted = cv2.GaussianBlur(flow * trust[..., None], (0, 0), _SMOOTH)
-    return np.asarray(weighted / cv2.GaussianBlur(trust, (0, 0), _SMOOTH)[..., None], np.float32)
+    weighted = cv2.GaussianBlur(flow * spread(trust, 2), (0, 0), _SMOOTH)
+    return np.asarray(weighted / spread(cv2.GaussianBlur(trust, (0, 0), _SMOOTH), 2), np.float32)
 
 
 def halves(forth: Field, back: Field, weight: float) -> tuple[Field, Field]:
@@ -125,4 +127,9 @@ def halves(forth: Field, back: Field, weight: float) -> tuple[Field, Field]:
 def difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """The largest difference of any channel [H, W] of two pictures [H, W, C]."""
     channels = cv2.split(cv2.absdiff(a, b))  # far quicker than a maximum over the last axis
-    return np.asarray(np.maximum.reduce(channels), np.float32)
+    return np.asarray(reduce(cv2.max, channels), np.float32)
+
+
+def spread(values: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """`values` [H, W] for each of so many channels [H, W, C]; to multiply by that is far quicker than by [H, W, 1]."""
+    return np.asarray(cv2.merge([values] * channels), np.float32)

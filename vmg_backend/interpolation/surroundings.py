@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..background.camera import camera_motion
 from ..background.matte import Matte
-from .morph import difference
+from .morph import difference, spread
 
 _GROWN_TO_PLATE, _GROWN_TO_FILL = 0.006, 0.018
 """How much larger than the matte the hidden part is taken, as a share of the picture's longer side: little where the
@@ -44,8 +44,8 @@ def surroundings(
     picture_a, picture_b = a.astype(np.float32) / 255.0, b.astype(np.float32) / 255.0
     if plate_a is not None and plate_b is not None:
         hidden_a, hidden_b = _hidden(matte_a, _GROWN_TO_PLATE), _hidden(matte_b, _GROWN_TO_PLATE)
-        empty_a = picture_a + hidden_a[..., None] * (plate_a.astype(np.float32) / 255.0 - picture_a)
-        empty_b = picture_b + hidden_b[..., None] * (plate_b.astype(np.float32) / 255.0 - picture_b)
+        empty_a = picture_a + spread(hidden_a, 3) * (plate_a.astype(np.float32) / 255.0 - picture_a)
+        empty_b = picture_b + spread(hidden_b, 3) * (plate_b.astype(np.float32) / 255.0 - picture_b)
         scene = (1.0 - weight) * empty_a + weight * empty_b
     else:
         free_a, free_b = _free(matte_a), _free(matte_b)
@@ -54,17 +54,18 @@ def surroundings(
         moved_b, seen_b = _moved(picture_b, free_b, _fraction(np.linalg.inv(motion), 1.0 - weight))
         scene = _mixed(moved_a, moved_b, (1.0 - weight) * seen_a, weight * seen_b)
     resting = (1.0 - weight) * picture_a + weight * picture_b
-    return np.asarray(scene + _rests(picture_a, picture_b)[..., None] * (resting - scene), np.float32)
+    return np.asarray(scene + spread(_rests(picture_a, picture_b), 3) * (resting - scene), np.float32)
 
 
 def _mixed(
     a: NDArray[np.float32], b: NDArray[np.float32], share_a: NDArray[np.float32], share_b: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """The two pictures by their shares [H, W]; where both shares are 0, filled from around."""
-    total = (share_a + share_b)[..., None]
-    mixed = (share_a[..., None] * a + share_b[..., None] * b) / np.maximum(total, 1e-6)
-    known = np.clip(total / _KNOWN, 0.0, 1.0)
-    return np.asarray(mixed * known + _fill(mixed, known[..., 0]) * (1.0 - known), np.float32)
+    total = share_a + share_b
+    mixed = (spread(share_a, 3) * a + spread(share_b, 3) * b) / spread(np.maximum(total, np.float32(1e-6)), 3)
+    known = np.clip(total / np.float32(_KNOWN), 0.0, 1.0)
+    share = spread(known, 3)
+    return np.asarray(mixed * share + _fill(mixed, known) * (1.0 - share), np.float32)
 
 
 def _rests(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -111,8 +112,9 @@ def _fill(picture: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[n
     """The unknown pixels filled smoothly from the known ones around, coarse to fine (push-pull, Gortler 1996)."""
     if min(known.shape) <= 2 or known.min() >= 1.0:
         return picture
-    weighted = cv2.resize(picture * known[..., None], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    share = spread(known, 3)
+    weighted = cv2.resize(picture * share, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     weight = cv2.resize(known, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    coarse = _fill(weighted / np.maximum(weight, 1e-6)[..., None], np.clip(2.0 * weight, 0.0, 1.0))
+    coarse = _fill(weighted / spread(np.maximum(weight, 1e-6), 3), np.clip(2.0 * weight, 0.0, 1.0))
     pulled = cv2.resize(coarse, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(picture * known[..., None] + pulled * (1.0 - known[..., None]), np.float32)
+    return np.asarray(picture * share + pulled * (1.0 - share), np.float32)
