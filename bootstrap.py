@@ -253,8 +253,11 @@ def _test(parts: _Parts, everything: bool, words: list[str]) -> int:
     started = time.monotonic()
     paths = [word for word in words if (ROOT / word.split("::")[0]).exists()]
     options = [word for word in words if word not in paths]
-    addon = [path for path in paths if Path(path.split("::")[0]).as_posix().startswith("tests/addon")]
-    others = [path for path in paths if path not in addon]
+    addon, gui = (
+        [path for path in paths if Path(path.split("::")[0]).as_posix().startswith(f"tests/{kind}")]
+        for kind in ("addon", "gui")
+    )
+    others = [path for path in paths if path not in addon + gui]
     if not everything and not any(option == "-m" or option.startswith("-m=") for option in options):
         options += ["-m", "not long"]
 
@@ -268,22 +271,27 @@ def _test(parts: _Parts, everything: bool, words: list[str]) -> int:
             if others or not paths:
                 chosen = others or ["tests/backend", "tests/package"]
                 results.append(_pytest(parts, backend, "pytest", [*options, *chosen], folder))
-            if addon or not paths:
-                chosen = addon or ["tests/addon"]
+            if addon or gui or not paths:
                 code, seconds = _timed(parts, [backend.python, "tools/build_extension.py", folder])
                 results.append(_Result("build the extension", code, seconds, {}))
-                for version, python in BLENDERS:
-                    if code != OK or (not everything and version != USUAL_BLENDER):
-                        continue
+                variables = {
+                    "VMG_EXTENSION": str(next(folder.glob("*.zip"), "")),
+                    "VMG_BACKEND_PYTHON": str(backend.python),
+                }
+                wanted = [entry for entry in BLENDERS if everything or entry[0] == USUAL_BLENDER]
+                for version, python in wanted if code == OK and (addon or not paths) else ():
                     title = f"add-on in Blender {version}"
                     try:
                         blender = _blender(parts, version, python)
                     except parts.errors.UserError as error:
                         skipped.append(f"{title}: {error}")
                         continue
-                    archive = next(folder.glob("*.zip"))
-                    variables = {"VMG_EXTENSION": str(archive), "VMG_BACKEND_PYTHON": str(backend.python)}
+                    chosen = addon or ["tests/addon"]
                     results.append(_pytest(parts, blender, title, [*options, *chosen], folder, **variables))
+                if code == OK and (gui or (everything and not paths)):
+                    chosen = gui or ["tests/gui"]
+                    title = "add-on in a window"
+                    results.append(_pytest(parts, backend, title, [*options, *chosen], folder, **variables))
     return _report(results, skipped, time.monotonic() - started)
 
 

@@ -32,6 +32,8 @@ CROSS_CHANNEL, FILL_CHANNEL, PARKING = 3, 4, 12
 FILLED, STALE, FAILED = "COLOR_05", "COLOR_03", "COLOR_01"
 _LAST_CHANNEL = 128
 _REMOVED_AT_ONCE = 8
+_MADE_AT_ONCE = 32
+"""Copies lie on top of each other until they are laid; where all channels are taken Blender moves strips in time."""
 _LOOK = (
     ("transform", ("offset_x", "offset_y", "scale_x", "scale_y", "rotation", "origin")),
     ("crop", ("min_x", "max_x", "min_y", "max_y")),
@@ -213,23 +215,18 @@ def arrange(place: Place, path: PathDict, movies: Mapping[str, str]) -> Steps:
     yield
     yield from _remove(place, removed)
     have = {piece.uid: piece for piece in found.pieces}
+    pairs = [(have[uid], piece) for uid, piece in zip(uids, plan.pieces, strict=True) if uid]
+    yield from _lay_all(place, [(now, piece) for now, piece in pairs if now != replace(piece, uid=now.uid)])
     for footage in dict.fromkeys(piece.footage for piece in plan.pieces):
-        missing = [index for index, piece in enumerate(plan.pieces) if piece.footage == footage and not uids[index]]
-        if missing:
-            donor = next((have[uid] for uid in uids if uid and have[uid].footage == footage), None)
-            made = yield from _make(place, footage, movies[footage], len(missing), donor)
-            uids = [made[missing.index(index)].uid if index in missing else uid for index, uid in enumerate(uids)]
-            have.update({piece.uid: piece for piece in made})
-    moved = [index for index, piece in enumerate(plan.pieces) if have[uids[index]] != replace(piece, uid=uids[index])]
-    with place.open() as (_, meta):
-        inside = inner(meta)
-        for index in moved:
-            _strip(inside, uids[index]).channel = PARKING + index % 2
-    yield
-    for index in moved:
-        with place.open() as (_, meta):
-            _lay(_strip(inner(meta), uids[index]), have[uids[index]], plan.pieces[index])
-        yield
+        same = [index for index, piece in enumerate(plan.pieces) if piece.footage == footage]
+        missing = [index for index in same if not uids[index]]
+        for begin in range(0, len(missing), _MADE_AT_ONCE):
+            batch = missing[begin : begin + _MADE_AT_ONCE]
+            donor = next((replace(plan.pieces[index], uid=uids[index]) for index in same if uids[index]), None)
+            made = yield from _make(place, footage, movies[footage], len(batch), donor)
+            for index, piece in zip(batch, made, strict=True):
+                uids[index] = piece.uid
+            yield from _lay_all(place, [(piece, plan.pieces[index]) for index, piece in zip(batch, made, strict=True)])
     for cross in plan.crosses:
         with place.open() as (_, meta):
             _cross(meta, inner(meta), uids[cross.index], uids[cross.index + 1], cross.id)
@@ -459,6 +456,19 @@ def _duplicate(scene: bpy.types.Scene, owner: Strip | None, chosen: Sequence[Str
     editor.display_stack(stack[-1] if stack else None)
     editor.active_strip = active
     return copies
+
+
+def _lay_all(place: Place, pairs: Sequence[tuple[Piece, Piece]]) -> Steps:
+    """Bring pieces from where they are to where they are wanted; first all out of each other's way."""
+    with place.open() as (_, meta):
+        inside = inner(meta)
+        for number, (have, _wanted) in enumerate(pairs):
+            _strip(inside, have.uid).channel = PARKING + number % 2
+    yield
+    for have, wanted in pairs:
+        with place.open() as (_, meta):
+            _lay(_strip(inner(meta), have.uid), have, wanted)
+        yield
 
 
 def _lay(strip: Strip, have: Piece, wanted: Piece) -> None:

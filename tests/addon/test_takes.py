@@ -614,6 +614,12 @@ def test_frames_go_with_the_first_save(bpy, vmg, scene, path, movies, tmp_path, 
     assert vmg.takes.adopt_files(scene) == (0, None)
 
 
+def test_more_pieces_than_blender_has_channels(vmg, scene, movies):
+    path = make_path(movies, [(index % 2, 20 + index % 3 * 30, 39 + index % 3 * 30) for index in range(300)])
+    insert(vmg, scene, path, movies)
+    assert vmg.takes.read_take(vmg.takes.takes(scene)[0]) == path
+
+
 # Speed
 
 

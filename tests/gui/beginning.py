@@ -40,4 +40,4 @@ def environment(user: User, order: dict[str, Any]) -> Waiting[None]:
         label = yield from user.sees("Existing Environment", body)
         yield from user.fills(Spot(label.x + 200, label.y), order["python"])
         yield from user.sees("Backend: ready", body)
-        yield from user.closes_window()
+    yield from user.closes_window()

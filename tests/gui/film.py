@@ -107,6 +107,8 @@ def takes(user: User, sidebar: Box) -> Waiting[None]:
         yield from user.waits(lambda: _running() or _count(user, "TAKE"), "the search's begin")
         yield from user.waits(lambda: _count(user, "TAKE") and not _running(), "a take", LONG)
         yield 1.0
+        yield from user.points(user.timeline(60, 6))
+        yield from user.presses("ESC")  # a new take plays at once
     with user.step("generate"):
         cuts = _count(user, "CROSS")
         yield from user.clicks((yield from user.scrolls_to(f"Generate ({cuts})", sidebar)))

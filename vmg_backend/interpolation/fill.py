@@ -141,11 +141,15 @@ def gap_of(
     before, after = transition.from_.footage, transition.to.footage
     i, j = transition.match[0], transition.match[1] - 1
     half = transition.half
+    # in the order of the files' frames: each jump back costs decoding from a key frame on
+    start = readers[before].frame(transition.from_.frame)
+    outgoing = _continuation(materials[before], readers[before], i, half)
+    incoming = _continuation(materials[after], readers[after], j, half)
     return Gap(
-        start=readers[before].frame(transition.from_.frame),
+        start=start,
         end=readers[after].frame(transition.to.frame),
-        outgoing=_continuation(materials[before], readers[before], i, half),
-        incoming=_continuation(materials[after], readers[after], j, half),
+        outgoing=outgoing,
+        incoming=incoming,
         plate_before=materials[before].plate,
         plate_after=materials[after].plate,
         seed=seed,
