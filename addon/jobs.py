@@ -146,6 +146,7 @@ def _suggest(target: SceneRef) -> Verb:
     def insert(scene: bpy.types.Scene) -> Iterator[None]:
         uid = yield from takes.insert_take(scene, suggested.path, movies, start, wish)
         takes.show_take(scene, uid)
+        scene.frame_end = max(scene.frame_end, start + suggested.path["frames"] - 1)  # playback would turn back before
 
     yield from workflow().arrive(target, "Suggest Take", insert)
     scene = target.find()

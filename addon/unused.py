@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import shutil
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import bpy
-import zstandard  # type: ignore[import-not-found]  # Blender's own
 
 from ..vmg_backend.errors import UserError
 from . import compat, paths
@@ -78,22 +78,30 @@ def _named_by_others(names: set[str]) -> set[str]:
 def _held(blend: Path, names: set[str]) -> set[str]:
     found, tail = set[str](), b""
     try:
-        with blend.open("rb") as raw, _unpacked(raw) as file:
-            while block := file.read(_BLOCK):
+        with blend.open("rb") as file:
+            for block in _blocks(file):
                 text = tail + block
                 found |= {name for name in names - found if name.encode() in text}
                 tail = text[-max(map(len, names)) :]
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+    except (OSError, EOFError, ImportError, zlib.error) as error:
         raise UserError(
             f"{blend} cannot be read, and may show frames that would be deleted.", "Move it to another folder."
         ) from error
     return found
 
 
-def _unpacked(file: BinaryIO) -> BinaryIO:
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
     """The bytes of a .blend, whichever way it was compressed."""
     kind = file.read(4)
     file.seek(0)
     if kind == b"\x28\xb5\x2f\xfd":
-        return cast("BinaryIO", zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
-    return cast("BinaryIO", gzip.open(file)) if kind[:2] == b"\x1f\x8b" else file
+        import zstandard  # type: ignore[import-not-found]  # Blender's own; a build may have none
+
+        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        try:
+            yield from iter(partial(reader.read, _BLOCK), b"")
+        except zstandard.ZstdError as error:
+            raise EOFError(str(error)) from error
+    else:
+        unpacked = gzip.open(file) if kind[:2] == b"\x1f\x8b" else file
+        yield from iter(partial(unpacked.read, _BLOCK), b"")

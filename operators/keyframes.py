@@ -30,6 +30,7 @@ class VMG_OT_key_add(InSequencer):
             strip.select = strip == added
             if strip.select:
                 scene.vmg.key_index = index
+        scene.sequence_editor.active_strip = added
         return ""
 
 

@@ -45,8 +45,6 @@ class VMG_PT_generate(Tab):
         if counted.stale:
             text = f"Re-render Stale ({counted.stale})"
             layout.operator("vmg.rerender_stale", text=text, icon=compat.color_icon(3))
-        else:
-            layout.operator("vmg.rerender_stale")
 
 
 class VMG_PT_search(SubTab):

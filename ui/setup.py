@@ -118,11 +118,12 @@ class VMG_PT_footage(SubTab):
         if row.damaged:
             column.label(text=row.damaged, icon="ERROR")
         if row.frames:
-            column.label(text=f"{row.width} x {row.height} px, {rate(row.fps)} fps, {row.frames} frames")
+            column.label(text=f"{row.width} x {row.height} px")
+            column.label(text=f"{row.frames} frames, {rate(row.fps)} per second")
         if row.frames_without_person > 0:
-            column.label(text=f"{row.frames_without_person} frames without a person are not used")
+            column.label(text=f"{row.frames_without_person} frames show nobody")
         if not row.exact:
-            column.label(text="Blender shows it unevenly: takes use a copy")
+            column.label(text="Takes use an even copy")
         layout.prop(row, "use_scene_rate")
 
 

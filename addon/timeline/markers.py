@@ -114,6 +114,7 @@ def _thinned(found: Sequence[BeatAt], density: str) -> list[BeatAt]:
 
 def _new(scene: bpy.types.Scene, frame: int, kind: str, strength: float) -> None:
     marker = scene.timeline_markers.new(kind.lower(), frame=frame)
+    marker.select = False  # else the next G over them would move all at once
     marker.vmg.detected, marker.vmg.kind, marker.vmg.strength = True, kind, strength
 
 

@@ -17,6 +17,8 @@ from . import reading
 
 CHANNELS = 128
 
+_SAME_SCALE = 1e-3
+
 
 def add_footage(scene: bpy.types.Scene, file: Path, at: int) -> bpy.types.Struct:
     """A movie strip for `file` from the frame `at` on, on the lowest free channel, without its sound.
@@ -59,14 +61,25 @@ def add_music(scene: bpy.types.Scene, file: Path, at: int) -> bpy.types.Struct:
 
 
 def match_scene(scene: bpy.types.Scene, row: bpy.types.PropertyGroup) -> None:
-    """Give the scene the rate and the size of a footage, and let it show colours as the footage has them."""
+    """Give the scene the rate and the size of a footage, and let it show colours as the footage has them.
+
+    Add Movie scales a strip into the picture as that is at the time: what was scaled so is shown as it is from now on.
+    The scene becomes as long as its music, if that is longer.
+    """
     fps, render = Fraction(row.fps), scene.render
+    ratios = (render.resolution_x / row.width, render.resolution_y / row.height)
     render.fps = math.ceil(fps)
     render.fps_base = float(render.fps / fps)
     render.resolution_x, render.resolution_y = row.width, row.height
     render.resolution_percentage = 100
     scene.view_settings.view_transform = "Standard"
     scene.view_settings.look = "None"
+    for strip in (*reading.footage(scene), *reading.key_strips(scene)):
+        if strip.type == "MOVIE" and reading.file_of(strip) == reading.absolute(row.path):
+            sizes = (strip.transform.scale_x, strip.transform.scale_y)
+            if any(math.dist(sizes, fit) < _SAME_SCALE for fit in ((min(ratios),) * 2, (max(ratios),) * 2, ratios)):
+                strip.transform.scale_x = strip.transform.scale_y = 1.0
+    scene.frame_end = max(scene.frame_end, *(compat.end(strip) - 1 for strip in reading.music(scene)), 1)
 
 
 def locate(scene: bpy.types.Scene, old: str, file: Path) -> int:

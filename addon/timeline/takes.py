@@ -16,7 +16,7 @@ from ...vmg_backend import protocol
 from ...vmg_backend.errors import UserError
 from ...vmg_backend.files import writing, writing_folder
 from .. import compat, paths
-from . import building
+from . import building, reading
 from .building import TakeLost
 from .plan import PathDict, path_of, same_junction, take_plan
 
@@ -229,7 +229,7 @@ def adopt_files(scene: bpy.types.Scene) -> tuple[int, UserError | None]:
         if strip.vmg.role == "TRANSITION":
             old = Path(building.frames_folder(strip))
         elif strip.type == "MOVIE":
-            old = Path(bpy.path.abspath(strip.filepath))
+            old = reading.absolute(strip.filepath)
         else:
             continue
         if old.is_relative_to(cache):

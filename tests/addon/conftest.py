@@ -181,7 +181,7 @@ class Parts:
 
     def __init__(self, bpy, root):
         self.bpy, self.ops = bpy, bpy.ops.vmg
-        for name in ("compat", "jobs", "overview", "session", "footages", "unused"):
+        for name in ("compat", "jobs", "overview", "session", "footages", "unused", "paths"):
             setattr(self, name, importlib.import_module(f"{root}.addon.{name}"))
         for name in ("reading", "takes", "markers"):
             setattr(self, name, importlib.import_module(f"{root}.addon.timeline.{name}"))

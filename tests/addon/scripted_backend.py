@@ -8,6 +8,7 @@ on the keyframe that lies in it. So what must change when a keyframe is slipped 
 import hashlib
 import itertools
 import json
+import shutil
 import struct
 import sys
 import threading
@@ -62,8 +63,8 @@ def describe(params, number, stop, analyzed=False):
     found = [
         {
             "path": use["path"], "footage": FOOTAGE, "fps": use["fps"] or "24/1", "size": [512, 768], "frames": FRAMES,
-            "shots": 1, "exact": True, "analyzed": analyzed, "frames_without_person": 0 if analyzed else None,
-            "damaged": None,
+            "shots": 1, "exact": "inexact" not in use["path"], "analyzed": analyzed,
+            "frames_without_person": 0 if analyzed else None, "damaged": None,
         }
         for use in params["footages"]
     ]  # fmt: skip
@@ -75,6 +76,12 @@ def analyze(params, number, stop):
     if stop():
         return {"error": {"code": -32002, "message": "Cancelled."}}
     return describe(params, number, stop, analyzed=True)
+
+
+def conform(params, number, stop):
+    Path(params["target"]).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(params["footage"]["path"], params["target"])
+    return {"result": {"path": params["target"], "encoded": False}}
 
 
 def beats(params, number, stop):

@@ -446,3 +446,24 @@ def test_the_whole_flow_on_the_sample(real, capfd):
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
     assert real.counts() == (total, total, 0)
+
+
+def test_matching_the_scene_shows_the_whole_picture(scripted):
+    """Add Movie has scaled the strip into the picture of a new scene; that must not stay."""
+    scene = scripted.scene
+    strip = scripted.compat.new_movie(scene.sequence_editor_create(), "a", str(PERFORMER), 1, 1)
+    strip.transform.scale_x = strip.transform.scale_y = 1080 / 768
+    strip.select = True
+    scripted.ops.footage_use()
+    scripted.ops.scene_match()
+    assert (strip.transform.scale_x, strip.transform.scale_y) == (1.0, 1.0)
+    strip.transform.scale_x = 1.2  # the person's own wish
+    scripted.ops.scene_match()
+    assert strip.transform.scale_x == pytest.approx(1.2)
+
+
+def test_the_scene_is_as_long_as_the_take(scripted):
+    scripted.prepare(20.0)
+    scripted.scene.frame_end = 100
+    scripted.ops.suggest()
+    assert scripted.scene.frame_end == scripted.compat.end(scripted.take) - 1

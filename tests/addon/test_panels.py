@@ -191,7 +191,7 @@ def test_what_stands_against_a_take_has_its_button(draw, scene, state, film):
     words = draw()
     assert "[vmg.scene_match]" not in words
     assert "[vmg.analyze]" not in words
-    for said in ("Analyzed", "3 frames without a person are not used", "It ends early."):
+    for said in ("Analyzed", "3 frames show nobody", "It ends early."):
         assert said in words
     film.missing = True
     words = draw()

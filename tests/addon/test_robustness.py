@@ -320,15 +320,69 @@ def test_a_first_save_to_where_no_folder_can_be_made_says_so_and_loses_nothing(s
     assert all(s.directory.startswith("//vmg") for s in scripted.inside("TRANSITION"))
 
 
-def test_frames_that_another_file_beside_shows_are_not_cleaned(scripted, tmp_path):
+def test_copies_of_footage_go_with_the_first_save(scripted, tmp_path):
+    bpy = scripted.bpy
+    shutil.copy(PERFORMER, tmp_path / "inexact.mp4")
+    bpy.ops.wm.read_homefile(use_factory_startup=False)
+    scripted.scene.frame_set(1)
+    scripted.ops.footage_add(filepath=str(tmp_path / "inexact.mp4"), match_scene=True)
+    scripted.scene.vmg.length_mode = "SECONDS"
+    scripted.ops.suggest()
+    scripted.scene.frame_set(50)
+    scripted.ops.key_add()  # of a piece: it shows the copy
+    scripted.scene.name = "Other"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "first.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "first.blend"))
+    shown = {strip.filepath for strip in [*scripted.inside("PIECE"), *scripted.key_strips()]}
+    assert shown == {"//vmg/footage/inexact-ffffffff.mp4"}
+    assert (tmp_path / "vmg" / "footage" / "inexact-ffffffff.mp4").is_file()
+    scripted.ops.suggest()
+    assert len(scripted.takes.takes(scripted.scene)) == 2
+    consistent(scripted)
+
+
+def test_a_file_of_an_earlier_run_is_saved_for_the_first_time(scripted, tmp_path, monkeypatch):
+    """As after a crash: the frames lie in the cache, under the name of a run that is gone."""
+    bpy = scripted.bpy
+    bpy.ops.wm.read_homefile(use_factory_startup=False)
+    with_take(scripted, filled=True)
+    monkeypatch.setattr(scripted.paths, "_RUN", "0" * 8)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "recovered.blend"))
+    assert {s.directory[:6] for s in scripted.inside("TRANSITION")} == {"//vmg/"}
+    assert all(Path(bpy.path.abspath(s.directory), "0011.png").is_file() for s in scripted.inside("TRANSITION"))
+
+
+def test_the_first_save_comes_while_transitions_arrive(scripted, tmp_path):
+    bpy = scripted.bpy
+    bpy.ops.wm.read_homefile(use_factory_startup=False)
+    with_take(scripted)
+    scripted.slow(0.05)
+    job = scripted.jobs.generate(scripted.scene)
+    scripted.pump_until(lambda: scripted.counts()[1] == 1)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "first.blend"))
+    scripted.session.session().wait(job)
+    assert scripted.counts() == (4, 4, 0)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "first.blend"))
+    assert scripted.counts() == (4, 4, 0)
+    assert {s.directory[:6] for s in scripted.inside("TRANSITION")} == {"//vmg/"}
+    with pytest.raises(RuntimeError, match="nothing to render"):
+        scripted.ops.rerender_stale()
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_frames_that_another_file_beside_shows_are_not_cleaned(scripted, tmp_path, compress):
     bpy = scripted.bpy
     with_take(scripted, filled=True)
-    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.save_mainfile(compress=compress)
     folders = [Path(bpy.path.abspath(s.directory)) for s in scripted.inside("TRANSITION")]
-    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "cut_v2.blend"), compress=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "cut_v2.blend"))
     scripted.ops.take_remove()
     scripted.ops.takes_clean()
     assert all(folder.is_dir() for folder in folders)
+    (tmp_path / "cut.blend").write_bytes(b"\x28\xb5\x2f\xfd nonsense")
+    with pytest.raises(RuntimeError, match=r"cut\.blend cannot be read"):
+        scripted.ops.takes_clean()
     (tmp_path / "cut.blend").unlink()
     bpy.ops.wm.save_mainfile()
     scripted.ops.takes_clean()

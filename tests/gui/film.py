@@ -180,9 +180,8 @@ def _plays(user: User, what: str) -> Waiting[None]:
             yield from user.presses("SPACE")
         finally:
             bpy.app.handlers.frame_change_post.remove(watch)
-    (start, first), (end, last) = shown[0], shown[-1]
-    frames = len({frame for _, frame in shown})
-    user.note(what, {"shown": frames, "passed": last - first + 1, "seconds": round(end - start, 2)})
+    seconds = shown[-1][0] - shown[0][0]
+    user.note(what, {"frames": len({frame for _, frame in shown}), "seconds": round(seconds, 2)})
 
 
 def render(user: User) -> Waiting[None]:

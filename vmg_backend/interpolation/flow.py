@@ -100,7 +100,7 @@ class Flow:
                 )
                 clear = spread(1.0 - layer[..., 3], 3)
                 picture[window] = layer[..., :3] + clear * picture[window]
-            return np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+            return np.asarray(np.rint(np.clip(picture, 0.0, 1.0) * 255.0), np.uint8)
 
         return np.stack(in_parallel(draw, range(gap.length), progress.part(0.5, 1.0, "Morphing")))
 
