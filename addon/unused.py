@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
-import zlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -83,7 +81,7 @@ def _held(blend: Path, names: set[str]) -> set[str]:
                 text = tail + block
                 found |= {name for name in names - found if name.encode() in text}
                 tail = text[-max(map(len, names)) :]
-    except (OSError, EOFError, ImportError, zlib.error) as error:
+    except (OSError, EOFError, ImportError) as error:
         raise UserError(
             f"{blend} cannot be read, and may show frames that would be deleted.", "Move it to another folder."
         ) from error
@@ -91,7 +89,7 @@ def _held(blend: Path, names: set[str]) -> set[str]:
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a .blend, whichever way it was compressed."""
+    """The bytes of a .blend, compressed or not."""
     kind = file.read(4)
     file.seek(0)
     if kind == b"\x28\xb5\x2f\xfd":
@@ -103,5 +101,4 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
         except zstandard.ZstdError as error:
             raise EOFError(str(error)) from error
     else:
-        unpacked = gzip.open(file) if kind[:2] == b"\x1f\x8b" else file
-        yield from iter(partial(unpacked.read, _BLOCK), b"")
+        yield from iter(partial(file.read, _BLOCK), b"")

@@ -184,8 +184,10 @@ class Workflow:
 
     def close(self) -> None:
         """Forget everything."""
-        self._queue.clear()
+        if self._next:
+            self._next[2].close()
         self._next = None
+        self._queue.clear()
         if bpy.app.timers.is_registered(self._timer):
             bpy.app.timers.unregister(self._timer)
 

@@ -192,7 +192,7 @@ def rerender_stale(module: Module, file: Path) -> Results:
 
 
 def backend_seconds(module: Module) -> float:
-    """CPU time of the backend's process so far; 0 where the system has no /proc. Other work slows the clock, not this."""
+    """CPU time of the backend's process so far, which other work does not slow; 0 where the system has no /proc."""
     link = module("session").session()._link
     stat = Path(f"/proc/{link.process.pid}/stat")
     if not stat.exists():

@@ -1,7 +1,7 @@
 """Takes as Blender shows them: ``BLENDER_PYTHON take_in_blender.py SPEC.json``; `frame_truth.py` calls it.
 
-Goes the way of the panel (add, analyze, detect beats, suggest, generate, final cut), and inserts a path that was made by
-hand as a second take. Leaves for each take its path as it is read back and its pictures as PNG, and a film.
+Goes the way of the panel (add, analyze, detect beats, suggest, generate, final cut), and inserts a path that was made
+by hand as a second take. Leaves for each take its path as it is read back and its pictures as PNG, and a film.
 """
 
 from __future__ import annotations

@@ -255,13 +255,19 @@ def scripted(parts, monkeypatch):
     return parts
 
 
+@pytest.fixture(scope="session")
+def sample_library(tmp_path_factory):
+    """One for all tests, so that the sample is analysed once."""
+    return os.environ.get("VMG_SAMPLE_LIBRARY") or str(tmp_path_factory.mktemp("library"))
+
+
 @pytest.fixture
-def real(parts, bpy, enabled, tmp_path):
+def real(parts, bpy, enabled, sample_library):
     python = os.environ.get("VMG_BACKEND_PYTHON")
     if not python:
         pytest.skip("VMG_BACKEND_PYTHON names no interpreter with the backend.")
     chosen = bpy.context.preferences.addons[enabled.__name__].preferences
     chosen.existing_python = python
-    chosen.library_folder = os.environ.get("VMG_SAMPLE_LIBRARY", str(tmp_path / "library"))
+    chosen.library_folder = sample_library
     yield parts
     chosen.existing_python = chosen.library_folder = ""

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -548,3 +549,58 @@ def test_footage_that_is_not_used_any_more(scripted, tmp_path):
     assert not scripted.ops.suggest.poll()
     scripted.ops.generate()
     assert scripted.counts()[1] == 4
+
+
+# -- the real backend --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk with room for three transitions or so."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    command = [mount, "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(folder)]
+    if not mount or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("Only root can mount a small disk.")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.long
+def test_the_disk_is_full_while_transitions_arrive(real, small_disk, tmp_path):
+    bpy, scene = real.bpy, real.scene
+    bpy.ops.wm.save_as_mainfile(filepath=str(small_disk / "film.blend"))
+    real.prepare(20.0)
+    scene.vmg.engine = "fade"
+    for index in range(38):
+        scene.timeline_markers.new("beat", frame=13 + 12 * index)
+    real.ops.suggest()
+    total = real.counts()[0]
+    with pytest.raises(RuntimeError, match=r"^Error: The disk is full while writing .* Free some space"):
+        real.ops.generate()
+    filled = real.counts()[1]
+    assert 0 < filled < total
+    assert not list(small_disk.rglob(".vmg*"))
+    lengths = sorted(real.compat.duration(strip) for strip in real.inside("TRANSITION"))
+    assert sorted(len(list(folder.iterdir())) for folder in small_disk.glob("vmg/cut/take_001/*")) == lengths
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    real.ops.generate()
+    assert real.counts() == (total, total, 0)
+    bpy.ops.wm.read_homefile(use_factory_startup=False)  # lets go of the disk
+
+
+@pytest.mark.long
+def test_the_real_backend_is_killed_while_transitions_arrive(real):
+    real.prepare()
+    real.scene.vmg.engine = "fade"
+    for index in range(19):
+        real.scene.timeline_markers.new("beat", frame=13 + 12 * index)
+    real.ops.suggest()
+    job = real.jobs.generate(real.scene)
+    real.pump_until(lambda: real.counts()[1] == 1, 120.0)
+    os.kill(pid(real), signal.SIGKILL)
+    real.jobs.workflow().finish()
+    assert job.losses == 1
+    total, filled, stale = real.counts()
+    assert (filled, stale) == (total, 0)

@@ -81,13 +81,18 @@ def keyframe(user: User, sidebar: Box) -> Waiting[None]:
         yield from user.clicks((yield from user.scrolls_to("Add Keyframe", sidebar)))
         yield from user.waits(lambda: _of(user, "KEY"), "the keyframe")
         yield 1.0
+    yield from move_keyframe(user, 48)
+
+
+def move_keyframe(user: User, frames: int) -> Waiting[None]:
+    """Move the keyframe with G and the mouse."""
     with user.step("move the keyframe"):
         key = _of(user, "KEY")[0]
         start, channel = key.left_handle, key.channel
-        yield from user.points(user.timeline(start + 3, channel + 0.3))
+        yield from user.clicks(user.timeline(start + 3, channel + 0.3))
         yield from user.presses("G")
-        yield from user.points(user.timeline(start + 51, channel + 0.3))
-        yield from user.clicks(user.timeline(start + 51, channel + 0.3))
+        yield from user.points(user.timeline(start + 3 + frames, channel + 0.3))
+        yield from user.clicks(user.timeline(start + 3 + frames, channel + 0.3))
         yield from user.waits(lambda: _of(user, "KEY")[0].left_handle != start, "the moved keyframe")
 
 
