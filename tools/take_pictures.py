@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LARGEST = 150_000  # bytes
+LARGEST = 400_000  # bytes
 
 
 def main(blender: str, extension: str) -> int:

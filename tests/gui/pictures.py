@@ -29,6 +29,6 @@ def story(user: User, order: dict[str, Any]) -> Waiting[None]:
     yield from film.takes(user, sidebar)
     sight.take_picture(images / "blender_take.png", editor)
     sight.take_picture(images / "blender_workspace.png")
-    yield from film.move_keyframe(user, 4)
+    yield from film.move_keyframe(user, 24)  # less would snap back to the beat
     yield 2.0
     sight.take_picture(images / "blender_stale.png", editor)
