@@ -288,10 +288,9 @@ def _test(parts: _Parts, everything: bool, words: list[str]) -> int:
                         continue
                     chosen = addon or ["tests/addon"]
                     results.append(_pytest(parts, blender, title, [*options, *chosen], folder, **variables))
-                if code == OK and (gui or (everything and not paths)):
-                    chosen = gui or ["tests/gui"]
+                if code == OK and gui:  # minutes of software drawing: only where it is asked for by name
                     title = "add-on in a window"
-                    results.append(_pytest(parts, backend, title, [*options, *chosen], folder, **variables))
+                    results.append(_pytest(parts, backend, title, [*options, *gui], folder, **variables))
     return _report(results, skipped, time.monotonic() - started)
 
 

@@ -127,7 +127,7 @@ def test_real_footage(name):
 def test_real_footage_conforms_without_loss(tmp_path, name):
     footage = open_footage(Path(MEDIA) / "footage" / name)
     assert needs_conform(footage)
-    made = open_footage(conform(footage, tmp_path / "a.mp4"))
+    made = open_footage(conform(footage, tmp_path / "a.mp4").path)
     assert not needs_conform(made)
     assert made.frames == footage.frames
     with FrameReader(footage) as source, FrameReader(made) as copy:
