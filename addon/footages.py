@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import bpy
@@ -66,3 +67,22 @@ def leading(scene: bpy.types.Scene) -> bpy.types.PropertyGroup | None:
 def _copy(scene: bpy.types.Scene, row: bpy.types.PropertyGroup) -> Path:
     """Where the copy goes; its name tells the content, so that another file of the same name gets another one."""
     return paths.footage_folder(scene) / f"{paths.safe_name(Path(row.name).stem)}-{row.footage[:8]}.mp4"
+
+
+def move_with_file(old: str, new: str) -> None:
+    """Let the rows' relative paths, which Blender does not know as such, mean the same from another folder.
+
+    Parameters
+    ----------
+    old, new : str
+        The folders of the .blend before and after; nothing is done where one is "" (a file never saved).
+    """
+    if not old or not new or Path(old) == Path(new):
+        return
+    for scene in bpy.data.scenes:
+        for row in scene.vmg.footages:
+            if row.path.startswith("//"):
+                try:
+                    row.path = bpy.path.relpath(os.path.normpath(bpy.path.abspath(row.path, start=old)), start=new)
+                except ValueError:  # another drive
+                    row.path = bpy.path.abspath(row.path, start=old)

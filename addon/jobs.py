@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -315,15 +316,40 @@ def _after_save(*_: object) -> None:
         bpy.ops.wm.save_mainfile()
 
 
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
+def _before_save(target: str, *_: object) -> None:
+    footages.move_with_file(_folder(bpy.data.filepath), _folder(target))
+
+
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
+def _after_other_save(target: str, *_: object) -> None:
+    """After a copy was saved, or nothing: this file is still where it was."""
+    footages.move_with_file(_folder(target), _folder(bpy.data.filepath))
+
+
+def _folder(file: str) -> str:
+    return str(Path(file).parent) if file else ""
+
+
+_SAVING = (
+    (bpy.app.handlers.save_pre, _before_save),
+    (bpy.app.handlers.save_post, _after_other_save),
+    (bpy.app.handlers.save_post, _after_save),
+    (bpy.app.handlers.save_post_fail, _after_other_save),
+)
+
+
 def register() -> None:
     """Begin."""
     _workflow.append(Workflow())
     bpy.app.handlers.load_post.append(_after_load)
-    bpy.app.handlers.save_post.append(_after_save)
+    for handlers, handler in _SAVING:
+        handlers.append(handler)
 
 
 def unregister() -> None:
     """Forget what waits."""
-    bpy.app.handlers.save_post.remove(_after_save)
+    for handlers, handler in _SAVING:
+        handlers.remove(handler)
     bpy.app.handlers.load_post.remove(_after_load)
     _workflow.pop().close()
