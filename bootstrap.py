@@ -37,7 +37,6 @@ USUAL_BLENDER = "5.0.1"
 """The one that is used without --all."""
 
 _BUILDERS = ((3, 13), (3, 12), (3, 11), (3, 10))
-_SETUPTOOLS = "84.2.1"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -84,6 +83,7 @@ class _Parts:
         root.__path__ = [str(ROOT)]
         sys.modules[PACKAGE] = root
         self.environment: Any = importlib.import_module(f"{PACKAGE}.addon.environment")
+        self.platforms: Any = importlib.import_module(f"{PACKAGE}.addon.platforms")
         self.errors: Any = importlib.import_module(f"{PACKAGE}.vmg_backend.errors")
         self.files: Any = importlib.import_module(f"{PACKAGE}.vmg_backend.files")
         self.progress: Any = importlib.import_module(f"{PACKAGE}.vmg_backend.progress")
@@ -179,7 +179,7 @@ def _demo(parts: _Parts) -> int:
 
 def _any_blender(parts: _Parts) -> Any:
     """The newest of Blender's modules that a Python on this machine fits, in its environment; None where none does."""
-    platforms = importlib.import_module(f"{PACKAGE}.addon.platforms")
+    platforms = parts.platforms
     for version, python in reversed(BLENDERS):
         if any(found.makes_environments for found in platforms.find_pythons((python,), platforms.Platform.here())):
             return _blender(parts, version, python)
@@ -188,7 +188,8 @@ def _any_blender(parts: _Parts) -> Any:
 
 def _build(parts: _Parts, folder: Path) -> Path:
     """The extension's zip, built into `folder`."""
-    recipe = parts.environment.Recipe(pythons=_BUILDERS, requirements=(f"setuptools=={_SETUPTOOLS}",))
+    constraints = parts.environment.CONSTRAINTS
+    recipe = parts.environment.Recipe(pythons=_BUILDERS, requirements=("setuptools",), constraints=constraints)
     builder = parts.ready(parts.place("build"), recipe, "The tool that packs the extension")
     if parts.run([builder.python, "tools/build_extension.py", folder]) != OK:
         raise parts.errors.UserError(
@@ -199,7 +200,7 @@ def _build(parts: _Parts, folder: Path) -> Path:
 
 def _install(parts: _Parts, wished: Path | None) -> int:
     """Install the extension into an installed Blender, by Blender's own command."""
-    program = wished or _find_blender()
+    program = wished or _find_blender(parts)
     if program is None or not program.is_file():
         raise parts.errors.UserError(
             f"There is no Blender at {wished}." if wished else "No Blender was found on this machine.",
@@ -221,10 +222,9 @@ def _install(parts: _Parts, wished: Path | None) -> int:
     return OK
 
 
-def _find_blender() -> Path | None:
+def _find_blender(parts: _Parts) -> Path | None:
     """An installed Blender: on the path, or where its installers put it; the newest first."""
-    platforms = importlib.import_module(f"{PACKAGE}.addon.platforms")
-    here = platforms.Platform.here()
+    here = parts.platforms.Platform.here()
     found = list(here.programs("blender"))
     if here.system == "darwin":
         found += [Path("/Applications/Blender.app/Contents/MacOS/Blender")]

@@ -56,6 +56,13 @@ def selected(context: bpy.types.Context) -> list[Any]:
     return [strip for strip in strips(shown) if strip.select]
 
 
+def select_alone(editor: bpy.types.SequenceEditor, chosen: Any) -> None:  # noqa: ANN401
+    """Select one strip of the top level and no other of it, and make it the active one."""
+    for strip in strips(editor):
+        strip.select = strip == chosen
+    editor.active_strip = chosen
+
+
 # Time
 
 

@@ -134,13 +134,13 @@ def _range(scene: bpy.types.Scene, take: bpy.types.MetaStrip, whole_take: bool) 
 
 def _transitions(scene: bpy.types.Scene, take: bpy.types.MetaStrip) -> Iterator[Finding]:
     try:
-        states = stale.states(take)
-        overdue = len(stale.stale_transitions(scene, take))
+        states = stale.states_now(scene, take)
     except UserError as error:
         yield Finding(error.message, error.remedy)
         return
-    if overdue:
-        yield Finding(f"{overdue} of {len(states)} transitions are stale.", "Press Re-render Stale for the newest.")
+    old = sum(state.stale for state in states)
+    if old:
+        yield Finding(f"{old} of {len(states)} transitions are stale.", "Press Re-render Stale for the newest.")
     fades = sum(state.frames == "none" for state in states)
     if fades:
         yield Finding(f"{fades} of {len(states)} transitions are cross fades.", "Press Generate to fill them.")

@@ -64,11 +64,6 @@ def leading(scene: bpy.types.Scene) -> bpy.types.PropertyGroup | None:
     return next((row for row in scene.vmg.footages if row.frames and not row.use_scene_rate), None)
 
 
-def _copy(scene: bpy.types.Scene, row: bpy.types.PropertyGroup) -> Path:
-    """Where the copy goes; its name tells the content, so that another file of the same name gets another one."""
-    return paths.footage_folder(scene) / f"{paths.safe_name(Path(row.name).stem)}-{row.footage[:8]}.mp4"
-
-
 def move_with_file(old: str, new: str) -> None:
     """Let the rows' relative paths, which Blender does not know as such, mean the same from another folder.
 
@@ -82,7 +77,9 @@ def move_with_file(old: str, new: str) -> None:
     for scene in bpy.data.scenes:
         for row in scene.vmg.footages:
             if row.path.startswith("//"):
-                try:
-                    row.path = bpy.path.relpath(os.path.normpath(bpy.path.abspath(row.path, start=old)), start=new)
-                except ValueError:  # another drive
-                    row.path = bpy.path.abspath(row.path, start=old)
+                row.path = paths.stored(os.path.normpath(bpy.path.abspath(row.path, start=old)), new)
+
+
+def _copy(scene: bpy.types.Scene, row: bpy.types.PropertyGroup) -> Path:
+    """Where the copy goes; its name tells the content, so that another file of the same name gets another one."""
+    return paths.footage_folder(scene) / f"{paths.safe_name(Path(row.name).stem)}-{row.footage[:8]}.mp4"

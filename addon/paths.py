@@ -111,6 +111,14 @@ def safe_name(name: str) -> str:
     return f"{plain or 'scene'}_{zlib.crc32(name.lower().encode()):08x}"
 
 
+def stored(path: str, folder: str = "") -> str:
+    """`path` as the .blend in `folder` (else the open one) keeps it: relative, but not to another drive."""
+    try:
+        return str(bpy.path.relpath(path, start=folder or None))
+    except ValueError:
+        return path
+
+
 def _results(scene: bpy.types.Scene) -> Path:
     if bpy.data.filepath:
         return Path(bpy.data.filepath).parent / "vmg"

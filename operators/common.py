@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import bpy
 
-from ..addon import compat, jobs
+from ..addon import compat, jobs, overview
 from ..addon.failures import JobCancelled, JobFailed
 from ..vmg_backend.errors import UserError
 
@@ -57,6 +57,16 @@ class InSequencer(bpy.types.Operator):
         if said:
             self.report({"INFO"}, said)
         return {"FINISHED"}
+
+
+class NeedsTake(InSequencer):
+    """Works on the active take."""
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """There must be a take."""
+        del context
+        return "" if overview.active_take(scene) else "There is no take yet: press Suggest"
 
 
 class StartsJob(InSequencer):

@@ -66,12 +66,27 @@ class _OfOurOwn(_Upkeep):
         return "An existing environment is chosen, which is never changed" if paths.existing_python() else ""
 
 
-class VMG_OT_environment_set_up(_OfOurOwn):
+class _Downloads(_OfOurOwn):
+    """Makes our own environment, after it has said what that takes."""
+
+    said = "The backend is ready."
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Returned:
+        """Say what it takes before it starts."""
+        del event
+        return _asked(self, context)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """What it takes."""
+        del context
+        _draw_cost(self.layout)
+
+
+class VMG_OT_environment_set_up(_Downloads):
     """Make the backend's Python environment, go on with an interrupted set-up, or bring it up to date."""
 
     bl_idname = "vmg.environment_set_up"
     bl_label = "Set Up Backend"
-    said = "The backend is ready."
 
     @classmethod
     def refusal(cls) -> str:
@@ -82,27 +97,16 @@ class VMG_OT_environment_set_up(_OfOurOwn):
             return "The backend is set up"
         return installation.why_offline() if installation.needs_download() else ""
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Returned:
-        """Say what it takes before it starts."""
-        del event
-        return _asked(self, context)
-
-    def draw(self, context: bpy.types.Context) -> None:
-        """What it takes."""
-        del context
-        _draw_cost(self.layout)
-
     def begin(self, session: Session) -> Job:
         """Start the set-up."""
         return upkeep.set_up(session)
 
 
-class VMG_OT_environment_repair(_OfOurOwn):
+class VMG_OT_environment_repair(_Downloads):
     """Make the backend's environment anew."""
 
     bl_idname = "vmg.environment_repair"
     bl_label = "Repair Backend"
-    said = "The backend is ready."
 
     @classmethod
     def refusal(cls) -> str:
@@ -112,16 +116,6 @@ class VMG_OT_environment_repair(_OfOurOwn):
         if installation.environment().status().state in (State.ABSENT, State.FOREIGN):
             return "There is no environment that could be repaired"
         return installation.why_offline()
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Returned:
-        """Say what it takes before it starts."""
-        del event
-        return _asked(self, context)
-
-    def draw(self, context: bpy.types.Context) -> None:
-        """What it takes."""
-        del context
-        _draw_cost(self.layout)
 
     def begin(self, session: Session) -> Job:
         """Start the repair."""

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import bpy
 
-from ..addon import compat, final_cut, overview
+from ..addon import compat, final_cut
 from ..vmg_backend.errors import UserError
-from .common import InSequencer, Returned
+from .common import NeedsTake, Returned
 
 
-class VMG_OT_final_cut(InSequencer):
+class VMG_OT_final_cut(NeedsTake):
     """Check the take, set range, format and colours, and render the film with its sound"""
 
     bl_idname = "vmg.final_cut"
@@ -25,12 +25,6 @@ class VMG_OT_final_cut(InSequencer):
     whole_take: bpy.props.BoolProperty(  # type: ignore[valid-type]
         name="Whole Take", description="Render the take from end to end, else the scene's frame range", default=True
     )
-
-    @classmethod
-    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
-        """There must be a take."""
-        del context
-        return "" if overview.active_take(scene) else "There is no take yet: press Suggest"
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Returned:
         """Show what was found and where the film goes, then ask."""

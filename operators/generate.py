@@ -8,7 +8,7 @@ import bpy
 
 from ..addon import jobs, overview
 from ..addon.session import session
-from .common import InSequencer, Returned, StartsJob, finish_in_background
+from .common import InSequencer, NeedsTake, Returned, StartsJob, finish_in_background
 
 
 class VMG_OT_suggest(StartsJob):
@@ -28,17 +28,7 @@ class VMG_OT_suggest(StartsJob):
         jobs.suggest(scene)
 
 
-class _OnTake(StartsJob):
-    """Works on the active take."""
-
-    @classmethod
-    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
-        """There must be a take."""
-        del context
-        return "" if overview.active_take(scene) else "There is no take yet: press Suggest"
-
-
-class VMG_OT_generate(_OnTake):
+class VMG_OT_generate(NeedsTake, StartsJob):
     """Fill the transitions of the active take with generated frames, one by one; the take plays all the while"""
 
     bl_idname = "vmg.generate"
@@ -56,7 +46,7 @@ class VMG_OT_generate(_OnTake):
         return ""
 
 
-class VMG_OT_rerender_stale(_OnTake):
+class VMG_OT_rerender_stale(NeedsTake, StartsJob):
     """Bring the active take up to date where keyframes, beats or cuts changed, and generate only that"""
 
     bl_idname = "vmg.rerender_stale"

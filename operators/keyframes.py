@@ -26,11 +26,8 @@ class VMG_OT_key_add(InSequencer):
         """Add it, and select it alone."""
         del context
         added = keys.add_key(scene, scene.frame_current)
-        for index, strip in enumerate(compat.strips(scene.sequence_editor)):
-            strip.select = strip == added
-            if strip.select:
-                scene.vmg.key_index = index
-        scene.sequence_editor.active_strip = added
+        compat.select_alone(scene.sequence_editor, added)
+        scene.vmg.key_index = list(compat.strips(scene.sequence_editor)).index(added)
         return ""
 
 

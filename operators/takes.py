@@ -57,9 +57,7 @@ class VMG_OT_take_reveal(_OnTake):
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Select it alone, and frame it where there is a view."""
         take = self.take(scene)
-        for strip in compat.strips(scene.sequence_editor):
-            strip.select = strip == take
-        scene.sequence_editor.active_strip = take
+        compat.select_alone(scene.sequence_editor, take)
         if context.region and context.region.type == "WINDOW":
             bpy.ops.sequencer.view_selected()
         return ""

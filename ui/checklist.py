@@ -61,7 +61,7 @@ def fits_scene(row: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bool:
     """Whether the scene has the footage's rate, and its size, and shows its colours as they are."""
     render = scene.render
     return (
-        Fraction(row.fps) == compat.scene_rate(scene)
+        reading.same_rate(Fraction(row.fps), compat.scene_rate(scene))
         and (row.width, row.height) == (render.resolution_x, render.resolution_y)
         and scene.view_settings.view_transform == "Standard"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import bpy
@@ -39,6 +38,25 @@ class SubTab(Tab):
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
 
 
+class StripList(bpy.types.UIList):
+    """The strips of one role, by time."""
+
+    role: ClassVar[str]
+
+    def filter_items(
+        self, context: bpy.types.Context, data: bpy.types.SequenceEditor, name: str
+    ) -> tuple[list[int], list[int]]:
+        """A flag for each strip of that role, and the place of each by time."""
+        del context
+        strips = getattr(data, name)
+        flags = [self.bitflag_filter_item if strip.vmg.role == self.role else 0 for strip in strips]
+        by_time = sorted(range(len(strips)), key=lambda number: compat.start(strips[number]))
+        places = [0] * len(by_time)
+        for place, number in enumerate(by_time):
+            places[number] = place
+        return flags, places
+
+
 def hint(layout: bpy.types.UILayout, text: str) -> None:
     """One line that says what to do next."""
     row = layout.row()
@@ -59,13 +77,3 @@ def strip_list(layout: bpy.types.UILayout, kind: str, scene: bpy.types.Scene, in
     editor = scene.sequence_editor
     name = "strips" if "strips" in editor.bl_rna.properties else "sequences"
     layout.template_list(kind, "", editor, name, scene.vmg, index, rows=3)
-
-
-def with_role(strips: Sequence[bpy.types.Struct], role: str, shown: int) -> tuple[list[int], list[int]]:
-    """What a list's filter gives: a flag for each strip of that role, and the place of each by time."""
-    flags = [shown if strip.vmg.role == role else 0 for strip in strips]
-    by_time = sorted(range(len(strips)), key=lambda number: compat.start(strips[number]))
-    places = [0] * len(by_time)
-    for place, number in enumerate(by_time):
-        places[number] = place
-    return flags, places

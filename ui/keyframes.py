@@ -6,18 +6,13 @@ import bpy
 
 from ..addon import compat
 from ..vmg_backend.errors import UserError
-from .common import Tab, clock, hint, strip_list, with_role
+from .common import StripList, Tab, clock, hint, strip_list
 
 
-class VMG_UL_keys(bpy.types.UIList):
+class VMG_UL_keys(StripList):
     """The keyframes among the strips, by time."""
 
-    def filter_items(
-        self, context: bpy.types.Context, data: bpy.types.SequenceEditor, name: str
-    ) -> tuple[list[int], list[int]]:
-        """Only keyframes, in their order in time."""
-        del context
-        return with_role(getattr(data, name), "KEY", self.bitflag_filter_item)
+    role = "KEY"
 
     def draw_item(
         self,

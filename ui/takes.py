@@ -6,18 +6,13 @@ import bpy
 
 from ..addon import compat, overview
 from ..addon.timeline import takes
-from .common import Tab, hint, strip_list, with_role
+from .common import StripList, Tab, hint, strip_list
 
 
-class VMG_UL_takes(bpy.types.UIList):
+class VMG_UL_takes(StripList):
     """The takes among the strips."""
 
-    def filter_items(
-        self, context: bpy.types.Context, data: bpy.types.SequenceEditor, name: str
-    ) -> tuple[list[int], list[int]]:
-        """Only takes, in their order in time."""
-        del context
-        return with_role(getattr(data, name), "TAKE", self.bitflag_filter_item)
+    role = "TAKE"
 
     def draw_item(
         self,

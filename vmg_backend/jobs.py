@@ -24,8 +24,9 @@ from .pose.mediapipe_estimator import MediapipeEstimator
 from .pose.track import PoseTrack
 from .progress import SILENT, Progress, shares
 from .render import render
-from .search.find import SearchSettings, find_path
+from .search.find import find_path
 from .search.keyframes import Keyframe, load_keyframes
+from .search.objective import SearchSettings
 from .search.path import Path, Sound, frames_of
 
 

@@ -46,8 +46,8 @@ from .protocol import (
     Wish,
 )
 from .remembering import RememberingLibrary
-from .search.find import SearchSettings
 from .search.keyframes import Keyframe
+from .search.objective import SearchSettings
 from .search.path import Path
 from .search.update import update_path
 from .server import Call

@@ -27,7 +27,7 @@ from .jobs import Source, WishInFiles
 from .library import FootageLibrary
 from .progress import Progress
 from .render import render as render_film
-from .search.find import SearchSettings
+from .search.objective import SearchSettings
 from .search.path import Path as FoundPath
 
 Words = argparse.Namespace

@@ -20,7 +20,7 @@ from typing import Any
 import bpy
 
 from ...vmg_backend.errors import UserError
-from .. import compat
+from .. import compat, paths
 from ..session import SceneRef
 from . import reading
 from .plan import Fill, PathDict, Piece, TakePlan, take_plan
@@ -287,9 +287,7 @@ def show_folder(strip: Strip, folder: Path) -> None:
 
 def stored_path(path: str) -> str:
     """`path` as a .blend keeps it: relative to the file where that is possible."""
-    if bpy.data.filepath and Path(path).anchor == Path(bpy.data.filepath).anchor:
-        return str(bpy.path.relpath(path))
-    return path
+    return paths.stored(path) if bpy.data.filepath else path
 
 
 def free_channel(scene: bpy.types.Scene, start: int, end: int) -> int:

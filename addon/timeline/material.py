@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 
 from ...vmg_backend.errors import UserError
-from .. import compat
+from .. import compat, paths
 from . import reading
 
 CHANNELS = 128
@@ -109,13 +109,8 @@ def _check(file: Path) -> None:
 
 def _named(file: Path) -> str:
     """The path as the file on disk keeps it: relative where Blender is told to, and where that can be."""
-    path = str(file)
-    if bpy.data.filepath and bpy.context.preferences.filepaths.use_relative_paths:
-        try:
-            return str(bpy.path.relpath(path))
-        except ValueError:  # another drive
-            return path
-    return path
+    relative = bpy.data.filepath and bpy.context.preferences.filepaths.use_relative_paths
+    return paths.stored(str(file)) if relative else str(file)
 
 
 def _editor(scene: bpy.types.Scene) -> bpy.types.SequenceEditor:

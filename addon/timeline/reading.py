@@ -172,7 +172,7 @@ def check_rates(scene: bpy.types.Scene) -> None:
     """
     wanted = compat.scene_rate(scene)
     for row in scene.vmg.footages:
-        if row.fps and not row.use_scene_rate and not _same_rate(Fraction(row.fps), wanted):
+        if row.fps and not row.use_scene_rate and not same_rate(Fraction(row.fps), wanted):
             raise UserError(
                 f"{row.name} has {_spoken(Fraction(row.fps))} frames per second, the scene {_spoken(wanted)}.",
                 "Press Match Scene; or, if the file is wrong about its motion, set “Motion Has the Scene's Rate”.",
@@ -384,7 +384,8 @@ def _merged(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(merged)
 
 
-def _same_rate(one: Fraction, other: Fraction) -> bool:
+def same_rate(one: Fraction, other: Fraction) -> bool:
+    """Whether two frame rates are the same, but for what Blender's single precision takes away."""
     return abs(one - other) <= SAME_RATE * other
 
 

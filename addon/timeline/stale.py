@@ -84,7 +84,7 @@ def stale_transitions(scene: bpy.types.Scene, take: Any) -> tuple[int, ...]:  # 
     UserError
         When the take or a keyframe cannot be read.
     """
-    return tuple(state.transition["id"] for state in _now(scene, take) if state.stale)
+    return tuple(state.transition["id"] for state in states_now(scene, take) if state.stale)
 
 
 def mark(scene: bpy.types.Scene, take: Any) -> int:  # noqa: ANN401
@@ -92,7 +92,7 @@ def mark(scene: bpy.types.Scene, take: Any) -> int:  # noqa: ANN401
 
     What is written already is not touched. Raises `UserError` as `stale_transitions` does.
     """
-    found = _now(scene, take)
+    found = states_now(scene, take)
     start, inside = compat.start(take), building.inner(take)
     crosses = [strip for strip in inside.values() if strip.vmg.role == "CROSS"]
     placed = set()
@@ -141,7 +141,8 @@ def overdue(path: PathDict, made_for: Wish, beats: Sequence[BeatAt], keys: Seque
     return {path["transitions"][index]["id"] for one in changed for index in (one - 1, one) if 0 <= index < len(cuts)}
 
 
-def _now(scene: bpy.types.Scene, take: Any) -> list[State]:  # noqa: ANN401
+def states_now(scene: bpy.types.Scene, take: Any) -> list[State]:  # noqa: ANN401
+    """As `states`, with the conditions as they are now; reads markers and keyframes, so not while drawing."""
     reading.check_rates(scene)  # else no beat lies where it lay
     found, path = takes.look(take)
     taken = reading.TakeRange(found.start, found.frames)

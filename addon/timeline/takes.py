@@ -86,9 +86,7 @@ def show_take(scene: bpy.types.Scene, uid: str) -> None:
         if compat.start(other) < compat.end(meta) and compat.end(other) > compat.start(meta):
             other.mute = other != meta
     meta.mute = False
-    for strip in compat.strips(scene.sequence_editor):
-        strip.select = strip == meta
-    scene.sequence_editor.active_strip = meta
+    compat.select_alone(scene.sequence_editor, meta)
     scene.vmg.active_take = uid
 
 

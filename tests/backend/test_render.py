@@ -25,7 +25,8 @@ from vmg_backend.library import FootageLibrary
 from vmg_backend.pose.track import PoseTrack
 from vmg_backend.progress import SILENT, Progress
 from vmg_backend.render import render
-from vmg_backend.search.path import FootageEntry, Sound, frames_of, lay_out
+from vmg_backend.search.film import lay_out
+from vmg_backend.search.path import FootageEntry, Sound, frames_of
 from vmg_backend.search.path import Path as FoundPath
 from vmg_backend.search.problem import Route
 

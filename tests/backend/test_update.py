@@ -23,9 +23,10 @@ from vmg_backend.graph.matching import VELOCITY_SECONDS, WINDOW
 from vmg_backend.graph.motion_graph import MotionGraph
 from vmg_backend.library import FootageLibrary
 from vmg_backend.search.conditions import beat_closeness
-from vmg_backend.search.find import SearchSettings, find_path
+from vmg_backend.search.find import find_path
 from vmg_backend.search.keyframes import Keyframe
 from vmg_backend.search.motion_beats import cut_motion_beats, node_motion_beats
+from vmg_backend.search.objective import SearchSettings
 from vmg_backend.search.path import Path, Segment
 from vmg_backend.search.update import update_path
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from ..graph.motion_graph import MotionGraph
 from .path import FrameOf, Path, Segment, Transition
+from .problem import Route
 
 UNKNOWN = -1
 """The node of an output frame of which nothing is known yet, or of a frame that there is not."""
@@ -168,6 +169,15 @@ class Span:
         """Output frames and nodes, `margin` of them more on either side."""
         inside = range(max(self.at - margin, 0), min(self.end + margin, frames))
         return {t: self.node + t - self.at for t in inside}
+
+
+def lay_out(route: Route, graph: MotionGraph) -> tuple[tuple[Segment, ...], tuple[Transition, ...]]:
+    """Segments and transitions of a route: each cut's transition replaces real frames on either side of it."""
+    cuts = []
+    for time, edge in route.cuts:
+        junction = int(graph.source[edge]), int(graph.target[edge]), int(graph.half[edge])
+        cuts.append(Cut.new(graph, time, junction, float(graph.cost[edge]), bool(graph.connector[edge])))
+    return Film(route.nodes, tuple(cuts)).laid_out(graph)
 
 
 def _node(path: Path, graph: MotionGraph, footage: str, frame: int) -> int:

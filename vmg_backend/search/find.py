@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from .. import __version__
 from ..audio.beats import Beat
 from ..errors import UserError
-from ..evaluation.beat_alignment import beat_alignment_score, best_straight, hit_rate, joint_speed, motion_beats
 from ..footage import Footage
 from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
 from ..progress import SILENT, Progress
-from .conditions import BeatCondition, Condition, VarietyCondition, beat_closeness
 from .exact import Table
+from .film import lay_out
 from .keyframes import Keyframe, pin_keyframes
-from .motion_beats import cut_motion_beats, node_motion_beats
-from .path import FootageEntry, Path, Sound, lay_out, output_joints
-from .problem import Problem, Route
+from .objective import Objective, SearchSettings, longest_half
+from .path import FootageEntry, Path, Sound
+from .problem import Problem
 from .reuse import Certified, find_without_reuse, proved
 
 REUSE_PRICE = 0.1
 """What a wide window may cost for each second of the film: one missed beat in ten seconds."""
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """What decides the path beside the footage and its conditions.
-
-    Attributes
-    ----------
-    hold_seconds : float
-        Least time between two cuts; at least the longest transition and two real frames.
-    cut_price : float
-        What any cut costs, where a motion beat on a beat of the music is worth `beat_weight`.
-    match_weight : float
-        What a cut at the graph's threshold costs on top.
-    beat_weight : float
-    reuse_seconds : float or None
-        No source frame is shown again within this time, or what can be met; None for what the footage allows: an
-        eighth (or 4 s) to a quarter of its usable length.
-    """
-
-    hold_seconds: float = 0.5
-    cut_price: float = 0.1
-    match_weight: float = 0.25
-    beat_weight: float = 1.0
-    reuse_seconds: float | None = None
 
 
 def find_path(
@@ -93,71 +62,34 @@ def find_path(
         When the footage has no stretch long enough, or the keyframes cannot be met.
     """
     settings = settings or SearchSettings()
-    fps = float(graph.fps)
-    longest = 2 * int(graph.half.max(initial=1))
-    hold = max(round(settings.hold_seconds * fps), longest + 2)
-    conditions: list[Condition] = []
-    pulse = [beat for beat in beats if beat.kind != "onset"]
-    if pulse:
-        times = np.array([beat.time for beat in pulse])
-        conditions.append(
-            BeatCondition(
-                node_motion_beats(features),
-                cut_motion_beats(graph, features, progress),
-                beat_closeness(times, frames, fps),
-                settings.beat_weight,
-            )
-        )
-    if seed:
-        conditions.append(VarietyCondition.of_seed(graph.nodes, seed, round(fps)))
-
-    price = settings.cut_price + settings.match_weight * _haste(graph, longest // 2)
-    nothing = np.zeros(graph.nodes)
-    problem = Problem(
-        nodes=graph.nodes,
-        runs=graph.runs,
-        source=graph.source,
-        target=graph.target,
-        cut_cost=lambda t: _sum((condition.cut_cost(t) for condition in conditions), price),
-        frames=frames,
-        hold=hold,
-        node_cost=lambda t: _sum((condition.node_cost(t) for condition in conditions), nothing),
+    longest = longest_half(graph)
+    objective = Objective.of(
+        graph, features, frames=frames, beats=beats, settings=settings, seed=seed, longest=longest, progress=progress
     )
+    problem = objective.problem(frames, settings.hold(graph))
     names = {footage.id: footage.name for footage in footages}
     if keyframes:
-        problem = pin_keyframes(
-            problem, list(keyframes), graph, names, longest // 2, progress.part(0.0, 0.2, "Keyframes")
-        )
+        problem = pin_keyframes(problem, list(keyframes), graph, names, longest, progress.part(0.0, 0.2, "Keyframes"))
     certified = _widest(problem, settings, graph, progress.part(0.2, 1.0, "Searching"))
     route = certified.route
     segments, transitions = lay_out(route, graph)
     return Path(
         fps=graph.fps,
         frames=frames,
-        footages={footage.id: _entry(footage) for footage in footages},
-        segments=tuple(segments),
-        transitions=tuple(transitions),
+        footages={footage.id: entry_of(footage) for footage in footages},
+        segments=segments,
+        transitions=transitions,
         audio=sound,
         beats=tuple({"time": beat.time, "kind": beat.kind, "strength": beat.strength} for beat in beats),
         cost=route.cost,
         bound=certified.bound,
         gap=certified.gap,
-        costs=_costs(route, conditions, price),
-        beat_alignment=_alignment(route, graph, features, [beat.time for beat in pulse]) if pulse else None,
-        reuse_window=certified.window / fps,
+        costs=objective.costs(route),
+        beat_alignment=objective.alignment(route),
+        reuse_window=certified.window / float(graph.fps),
         seed=seed,
         versions={"vmg": __version__},
     )
-
-
-def _haste(graph: MotionGraph, longest_half: int) -> NDArray[np.float64]:
-    """Each match's cost [E] as a share of the threshold, more where the transition is shorter than it asks for."""
-    share = graph.cost.astype(np.float64) / max(graph.threshold, 1e-9)
-    return np.asarray(share * np.maximum(1.0, np.minimum(share, 1.0) * longest_half / graph.half))
-
-
-def _sum(values: Iterable[NDArray[np.float64] | None], nothing: NDArray[np.float64]) -> NDArray[np.float64]:
-    return sum((value for value in values if value is not None), start=nothing)
 
 
 def _widest(problem: Problem, settings: SearchSettings, graph: MotionGraph, progress: Progress) -> Certified:
@@ -200,7 +132,8 @@ def _widest(problem: Problem, settings: SearchSettings, graph: MotionGraph, prog
     )
 
 
-def _entry(footage: Footage) -> FootageEntry:
+def entry_of(footage: Footage) -> FootageEntry:
+    """A footage as a path names it."""
     ranges = tuple((int(first), int(last)) for first, last in footage.ranges)
     return FootageEntry(
         footage.name,
@@ -209,29 +142,3 @@ def _entry(footage: Footage) -> FootageEntry:
         footage.size,
         ranges,
     )
-
-
-def _costs(route: Route, conditions: Sequence[Condition], price: NDArray[np.float64]) -> dict[str, float]:
-    costs = {"cuts": float(sum(price[edge] for _, edge in route.cuts))}
-    for condition in conditions:
-        shown = ((condition.node_cost(t), node) for t, node in enumerate(route.nodes))
-        cut = ((condition.cut_cost(t), edge) for t, edge in route.cuts)
-        costs[condition.name] = float(sum(values[at] for values, at in (*shown, *cut) if values is not None))
-    return costs
-
-
-def _alignment(route: Route, graph: MotionGraph, features: MotionFeatures, music: list[float]) -> dict[str, Any]:
-    """How well the performance meets the beats by its poses, beside the straight footage at its best start."""
-    fps, frames = graph.fps, len(route.nodes)
-    joints = output_joints(route, graph, features.rhythm)
-    motion = motion_beats(joint_speed(joints, np.ones(frames, dtype=bool)), fps) / float(fps)
-    inside = [time for time in music if time < frames / fps]
-    straight = best_straight(joint_speed(features.rhythm, features.shown, looped=True), fps, inside, frames)
-    return {
-        "score": beat_alignment_score(motion, inside),
-        "hit_rate": hit_rate(motion, inside),
-        "straight_score": straight.score,
-        "straight_hit_rate": straight.hit_rate,
-        "music_beats": inside,
-        "motion_beats": motion.tolist(),
-    }

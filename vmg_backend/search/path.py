@@ -252,39 +252,6 @@ def _transition(entry: dict[str, Any]) -> Transition:
     )
 
 
-def lay_out(route: Route, graph: MotionGraph) -> tuple[list[Segment], list[Transition]]:
-    """Segments and transitions of a route: each cut's transition replaces real frames on either side of it."""
-    segments: list[Segment] = []
-    transitions: list[Transition] = []
-    at = 0  # the first output frame that no segment or transition has taken yet
-    for index, (cut, edge) in enumerate(route.cuts):
-        half = int(graph.half[edge])
-        source, target = int(graph.source[edge]), int(graph.target[edge])
-        segments.append(_segment(route, graph, at, cut - half - 1))
-        (a, i), (b, j_next) = graph.footage_of(source), graph.footage_of(target)
-        transitions.append(
-            Transition(
-                id=index,
-                from_=FrameOf(graph.footages[a], i - half),
-                to=FrameOf(graph.footages[b], j_next + half),
-                match=(i, j_next),
-                at=cut - half,
-                frames=2 * half,
-                engine=None,
-                cost=float(graph.cost[edge]),
-                connector=bool(graph.connector[edge]),
-            )
-        )
-        at = cut + half
-    segments.append(_segment(route, graph, at, len(route.nodes) - 1))
-    return segments, transitions
-
-
-def _segment(route: Route, graph: MotionGraph, first: int, last: int) -> Segment:
-    footage, source = graph.footage_of(int(route.nodes[first]))
-    return Segment(graph.footages[footage], source, source + last - first, first)
-
-
 def frames_of(seconds: float, fps: Fraction) -> int:
     """round(seconds * fps), half up."""
     return math.floor(Fraction(seconds).limit_denominator(1_000_000) * fps + Fraction(1, 2))

@@ -51,6 +51,11 @@ class Conflict:
         return node == self.node + self.length and pinned == self.pinned
 
 
+def gap_between(cost: float, bound: float) -> float:
+    """How much cheaper than `cost` a path could be at most, as a share of its size."""
+    return max(0.0, cost - bound) / max(abs(cost), abs(bound), 1e-9)
+
+
 @dataclass(frozen=True)
 class Certified:
     """A path and the proof that comes with it.
@@ -71,7 +76,7 @@ class Certified:
     @property
     def gap(self) -> float:
         """How much cheaper the best path could be at most, as a share of the cost's size."""
-        return max(0.0, self.route.cost - self.bound) / max(abs(self.route.cost), abs(self.bound), 1e-9)
+        return gap_between(self.route.cost, self.bound)
 
 
 def conflicts(nodes: NDArray[np.int64], window: int, pins: dict[int, int]) -> list[Conflict]:

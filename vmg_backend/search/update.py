@@ -23,16 +23,15 @@ from ..graph.features import MotionFeatures
 from ..graph.matching import MatchCost
 from ..graph.motion_graph import MotionGraph
 from ..progress import SILENT, Progress
-from .conditions import BeatCondition, Condition, VarietyCondition, beat_closeness
 from .exact import Table, route_cost
 from .film import UNKNOWN, Cut, Film, Junction, Span
-from .find import SearchSettings, _alignment, _costs, _entry, _haste
+from .find import entry_of
 from .keyframes import Keyframe, pin_keyframes
-from .motion_beats import cut_motion_beats, node_motion_beats
+from .objective import Objective, SearchSettings, longest_half, pulse
 from .path import Path, frames_of
 from .placing import LEAST_REAL, Places, cheapest, places_between
-from .problem import Problem, Route
-from .reuse import ROUNDING, Conflict, conflicts, solve_without_reuse
+from .problem import Route
+from .reuse import ROUNDING, Conflict, conflicts, gap_between, solve_without_reuse
 
 _NEAR = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 2))
 _FAR = ((4, 4), (8, 8), (16, 16), (32, 32), (1 << 20, 1 << 20))
@@ -151,12 +150,12 @@ class _Update:
         self.offsets = {footage: int(graph.offsets[index]) for index, footage in enumerate(graph.footages)}
         self.lengths = dict(zip(graph.footages, np.diff(graph.offsets).tolist(), strict=True))
         self.costs = MatchCost(features)
-        self.longest = 2 * int(graph.half.max(initial=1))
-        self.hold = max(round(settings.hold_seconds * float(graph.fps)), self.longest + 2)
+        self.longest = longest_half(graph)
+        self.hold = settings.hold(graph)
         self.reuse = round(path.reuse_window * float(graph.fps))
         self.film = Film.of(path, graph)
         self.known = {(cut.time, cut.junction): cut for cut in self.film.cuts if cut.transition}
-        self.music = _pulse(beats)
+        self.music = pulse(beats)
 
     def run(
         self,
@@ -209,7 +208,7 @@ class _Update:
 
     def _under_beats(self, film: Film, old_beats: Sequence[Beat]) -> list[tuple[int, int]]:
         """The output frames of the beats that are new or gone."""
-        frames = [round(time * float(self.graph.fps)) for time in sorted({*self.music} ^ {*_pulse(old_beats)})]
+        frames = [round(time * float(self.graph.fps)) for time in sorted({*self.music} ^ {*pulse(old_beats)})]
         return [(t, t + 1) for t in frames if 0 <= t < len(film.nodes)]
 
     # From a path and back.
@@ -231,16 +230,16 @@ class _Update:
         path = Path(
             fps=self.graph.fps,
             frames=self.frames,
-            footages={footage.id: _entry(footage) for footage in self.footages},
+            footages={footage.id: entry_of(footage) for footage in self.footages},
             segments=segments,
             transitions=transitions,
             audio=sound,
             beats=tuple({"time": beat.time, "kind": beat.kind, "strength": beat.strength} for beat in self.beats),
             cost=route.cost,
             bound=bound,
-            gap=(route.cost - bound) / max(abs(route.cost), abs(bound), 1e-9),
-            costs=_costs(route, self.conditions, self.price),
-            beat_alignment=_alignment(route, self.edges, self.features, self.music) if self.music else None,
+            gap=gap_between(route.cost, bound),
+            costs=self.objective.costs(route),
+            beat_alignment=self.objective.alignment(route),
             reuse_window=self._window_left(film),
             seed=self.path.seed,
             versions={**self.path.versions, "vmg": __version__},
@@ -263,29 +262,25 @@ class _Update:
     # The search's numbers: the graph, and the film's own cuts that are no edges of it.
 
     def _prepare(self, film: Film, progress: Progress) -> None:
-        graph = self.graph
         self.edges, self.edge = self._extended(film)
-        halves = self.edges.half
-        haste = _haste(replace(self.edges, half=np.maximum(halves, 1)), self.longest // 2)
-        self.price = self.settings.cut_price + self.settings.match_weight * haste
-        self.conditions = self._conditions()
-        self.problem = Problem(
-            nodes=graph.nodes,
-            runs=graph.runs,
-            source=self.edges.source,
-            target=self.edges.target,
-            cut_cost=self._cut_cost,
+        self.objective = Objective.of(
+            self.edges,
+            self.features,
             frames=self.frames,
-            hold=self.hold,
-            node_cost=self._node_cost,
+            beats=self.beats,
+            settings=self.settings,
+            seed=self.path.seed,
+            longest=self.longest,
+            progress=progress,
         )
+        self.problem = self.objective.problem(self.frames, self.hold)
         # A hard cut is the person's: none is made elsewhere.
-        self.soft = np.flatnonzero(halves > 0)
+        self.soft = np.flatnonzero(self.edges.half > 0)
         self.searched = replace(
             self.problem,
             source=self.edges.source[self.soft],
             target=self.edges.target[self.soft],
-            cut_cost=lambda t: self._cut_cost(t)[self.soft],
+            cut_cost=lambda t: self.objective.cut_cost(t)[self.soft],
         )
         self.table = Table(self.searched, progress)
 
@@ -309,30 +304,6 @@ class _Update:
             connector=np.concatenate([graph.connector, np.zeros(len(own), dtype=bool)])[order],
         )
         return extended, {edges[k]: index for index, k in enumerate(order.tolist())}
-
-    def _conditions(self) -> list[Condition]:
-        found: list[Condition] = []
-        fps = float(self.graph.fps)
-        if self.music:
-            found.append(
-                BeatCondition(
-                    node_motion_beats(self.features),
-                    cut_motion_beats(self.edges, self.features),
-                    beat_closeness(np.array(self.music), self.frames, fps),
-                    self.settings.beat_weight,
-                )
-            )
-        if self.path.seed:
-            found.append(VarietyCondition.of_seed(self.graph.nodes, self.path.seed, round(fps)))
-        return found
-
-    def _cut_cost(self, t: int) -> NDArray[np.float64]:
-        values = (condition.cut_cost(t) for condition in self.conditions)
-        return sum((value for value in values if value is not None), start=self.price)
-
-    def _node_cost(self, t: int) -> NDArray[np.float64]:
-        values = (condition.node_cost(t) for condition in self.conditions)
-        return sum((value for value in values if value is not None), start=np.zeros(self.graph.nodes))
 
     def _route(self, film: Film) -> Route:
         cuts = tuple((cut.time, self.edge[cut.junction]) for cut in film.cuts if cut.target != cut.source + 1)
@@ -425,7 +396,7 @@ class _Update:
         first = self.costs.first
         wanted: dict[int, set[int]] = {}
         for span in self.spans.values():
-            for t, node in span.pins(self.longest // 2, self.frames).items():
+            for t, node in span.pins(self.longest, self.frames).items():
                 if 0 <= node < self.graph.nodes and first[node] == first[span.node]:
                     wanted.setdefault(t, set()).add(node)
         pins = {t: nodes.pop() for t, nodes in wanted.items() if len(nodes) == 1}
@@ -439,7 +410,7 @@ class _Update:
         first = max(film.piece(stretch[0]) - before, 0)
         last = min(film.piece(stretch[1] - 1) + after, len(bounds) - 2)
         start, end = bounds[first], bounds[last + 1]
-        room = self.longest // 2 + LEAST_REAL
+        room = self.longest + LEAST_REAL
         left = max(self.hold, film.half(first) + room) if start > 0 else 0
         right = max(self.hold, film.half(last + 1) + room) if end < len(film.nodes) else 0
         return _Window(start, end, (left, right))
@@ -472,7 +443,7 @@ class _Update:
         free = np.zeros(len(self.soft))
         problem = replace(self.searched, cut_cost=lambda _: free)
         keys = sorted(keys, key=lambda key: key.at)
-        pin_keyframes(problem, keys, self.graph, self.names, self.longest // 2, progress)
+        pin_keyframes(problem, keys, self.graph, self.names, self.longest, progress)
 
     def _bettered(self, film: Film, window: _Window, progress: Progress) -> Film:
         """The film with a window searched anew, if it is better then: fewer frames shown again, or cheaper.
@@ -569,11 +540,6 @@ class _Update:
             cost, connector = float(self.edges.cost[edge]), bool(self.edges.connector[edge])
             cuts.append(self._made(window.start + time, junction, cost, connector))
         return film.replaced(route.nodes, cuts, window.start)
-
-
-def _pulse(beats: Sequence[Beat]) -> list[float]:
-    """Times of the beats that the search knows."""
-    return [beat.time for beat in beats if beat.kind != "onset"]
 
 
 def _chains(pieces: Sequence[int]) -> list[tuple[int, int]]:

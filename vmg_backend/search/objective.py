@@ -1,0 +1,175 @@
+"""What a search makes least: conditions and the price of cuts, as one cost for each node and each cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio.beats import Beat
+from ..evaluation.beat_alignment import beat_alignment_score, best_straight, hit_rate, joint_speed, motion_beats
+from ..graph.features import MotionFeatures
+from ..graph.motion_graph import MotionGraph
+from ..progress import SILENT, Progress
+from .conditions import BeatCondition, Condition, VarietyCondition, beat_closeness
+from .motion_beats import cut_motion_beats, node_motion_beats
+from .path import output_joints
+from .problem import Problem, Route
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What decides the path beside the footage and its conditions.
+
+    Attributes
+    ----------
+    hold_seconds : float
+        Least time between two cuts; at least the longest transition and two real frames.
+    cut_price : float
+        What any cut costs, where a motion beat on a beat of the music is worth `beat_weight`.
+    match_weight : float
+        What a cut at the graph's threshold costs on top.
+    beat_weight : float
+    reuse_seconds : float or None
+        No source frame is shown again within this time, or what can be met; None for what the footage allows: an
+        eighth (or 4 s) to a quarter of its usable length.
+    """
+
+    hold_seconds: float = 0.5
+    cut_price: float = 0.1
+    match_weight: float = 0.25
+    beat_weight: float = 1.0
+    reuse_seconds: float | None = None
+
+    def hold(self, graph: MotionGraph) -> int:
+        """Least number of frames between two cuts."""
+        return max(round(self.hold_seconds * float(graph.fps)), 2 * longest_half(graph) + 2)
+
+
+def longest_half(graph: MotionGraph) -> int:
+    """Half the longest transition of a graph."""
+    return int(graph.half.max(initial=1))
+
+
+def pulse(beats: Iterable[Beat]) -> list[float]:
+    """Times of the beats that a search knows."""
+    return [beat.time for beat in beats if beat.kind != "onset"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The cost of paths through a graph.
+
+    Attributes
+    ----------
+    graph : MotionGraph
+    features : MotionFeatures
+    conditions : tuple of Condition
+    price : float64 [E]
+        What each cut costs by itself.
+    music : tuple of float
+        Beats, s.
+    """
+
+    graph: MotionGraph
+    features: MotionFeatures
+    conditions: tuple[Condition, ...]
+    price: NDArray[np.float64]
+    music: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls,
+        graph: MotionGraph,
+        features: MotionFeatures,
+        *,
+        frames: int,
+        beats: Sequence[Beat],
+        settings: SearchSettings,
+        seed: int,
+        longest: int,
+        progress: Progress = SILENT,
+    ) -> Objective:
+        """The objective of a search for `frames` frames; `longest` is half the transition that the worst match has."""
+        fps = float(graph.fps)
+        music = pulse(beats)
+        conditions: list[Condition] = []
+        if music:
+            conditions.append(
+                BeatCondition(
+                    node_motion_beats(features),
+                    cut_motion_beats(graph, features, progress),
+                    beat_closeness(np.array(music), frames, fps),
+                    settings.beat_weight,
+                )
+            )
+        if seed:
+            conditions.append(VarietyCondition.of_seed(graph.nodes, seed, round(fps)))
+        price = settings.cut_price + settings.match_weight * _haste(graph, longest)
+        return cls(graph, features, tuple(conditions), price, tuple(music))
+
+    def problem(self, frames: int, hold: int) -> Problem:
+        """The search for the cheapest path."""
+        graph = self.graph
+        return Problem(
+            nodes=graph.nodes,
+            runs=graph.runs,
+            source=graph.source,
+            target=graph.target,
+            cut_cost=self.cut_cost,
+            frames=frames,
+            hold=hold,
+            node_cost=self.node_cost,
+        )
+
+    def cut_cost(self, t: int) -> NDArray[np.float64]:
+        """Cost [E] of each edge when its target is shown at output frame `t`."""
+        return _sum((condition.cut_cost(t) for condition in self.conditions), self.price)
+
+    def node_cost(self, t: int) -> NDArray[np.float64]:
+        """Cost [N] of showing each node at output frame `t`."""
+        return _sum((condition.node_cost(t) for condition in self.conditions), np.zeros(self.graph.nodes))
+
+    def costs(self, route: Route) -> dict[str, float]:
+        """What the cost of a route is made of."""
+        costs = {"cuts": float(sum(self.price[edge] for _, edge in route.cuts))}
+        for condition in self.conditions:
+            shown = ((condition.node_cost(t), node) for t, node in enumerate(route.nodes))
+            cut = ((condition.cut_cost(t), edge) for t, edge in route.cuts)
+            costs[condition.name] = float(sum(values[at] for values, at in (*shown, *cut) if values is not None))
+        return costs
+
+    def alignment(self, route: Route) -> dict[str, Any] | None:
+        """How well a route meets the beats by its poses, beside the straight footage at its best start.
+
+        None without beats.
+        """
+        if not self.music:
+            return None
+        fps, frames, features = self.graph.fps, len(route.nodes), self.features
+        joints = output_joints(route, self.graph, features.rhythm)
+        motion = motion_beats(joint_speed(joints, np.ones(frames, dtype=bool)), fps) / float(fps)
+        inside = [time for time in self.music if time < frames / fps]
+        straight = best_straight(joint_speed(features.rhythm, features.shown, looped=True), fps, inside, frames)
+        return {
+            "score": beat_alignment_score(motion, inside),
+            "hit_rate": hit_rate(motion, inside),
+            "straight_score": straight.score,
+            "straight_hit_rate": straight.hit_rate,
+            "music_beats": inside,
+            "motion_beats": motion.tolist(),
+        }
+
+
+def _haste(graph: MotionGraph, longest: int) -> NDArray[np.float64]:
+    """Each match's cost [E] as a share of the threshold, more where the transition is shorter than it asks for."""
+    share = graph.cost.astype(np.float64) / max(graph.threshold, 1e-9)
+    half = np.maximum(graph.half, 1)  # a person's hard cut has none
+    return np.asarray(share * np.maximum(1.0, np.minimum(share, 1.0) * longest / half))
+
+
+def _sum(values: Iterable[NDArray[np.float64] | None], start: NDArray[np.float64]) -> NDArray[np.float64]:
+    return sum((value for value in values if value is not None), start=start)
