@@ -81,7 +81,7 @@ def lengthened(one: MotionFeatures, nodes: int) -> MotionFeatures:
         velocity=velocity,
         confidence=tiled(one.confidence),
         rhythm=tiled(one.rhythm),
-        trust=tiled(one.trust),
+        blur=tiled(one.blur),
         runs=runs,
         offsets=np.array([0, nodes]),
     )

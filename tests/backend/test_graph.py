@@ -36,7 +36,7 @@ def wandering(nodes: int, runs: list[tuple[int, int]], seed: int = 0, still: boo
         velocity=np.gradient(world, float(1 / FPS), axis=0),
         confidence=confidence,
         rhythm=rng.normal(size=(nodes, len(RHYTHM_JOINTS), 2)),
-        trust=np.ones(nodes),
+        blur=np.ones((nodes, len(RHYTHM_JOINTS))),
         runs=np.array(runs, dtype=np.int32),
         offsets=np.array([0, nodes // 2, nodes]),
         fps=FPS,

@@ -115,7 +115,7 @@ def world(seed: int) -> World:
         velocity=np.gradient(local, float(1 / FPS), axis=0),
         confidence=rng.uniform(0.2, 1.0, size=(nodes, 17)),
         rhythm=(swings @ rng.normal(size=(4, 2 * len(RHYTHM_JOINTS))) * 30).reshape(nodes, -1, 2),
-        trust=np.ones(nodes),
+        blur=np.ones((nodes, len(RHYTHM_JOINTS))),
         runs=np.array([[0, 79], [80, LENGTHS[0] - 1], [LENGTHS[0] + 3, nodes - 1]], dtype=np.int32),
         offsets=np.array([0, LENGTHS[0], nodes]),
         fps=FPS,
@@ -333,7 +333,8 @@ def test_costs_are_those_of_a_new_search() -> None:
     new, changed = world(0).update(path, beats=[replace(beat, strength=0.5) for beat in BEATS])
     assert changed == ()
     assert new.cost == pytest.approx(plain_cost(world(0), path, BEATS))
-    for name in ("segments", "transitions", "cost", "costs", "beat_alignment", "reuse_window", "seed", "footages"):
+    assert (new.cost, new.costs) == (pytest.approx(path.cost), pytest.approx(path.costs))
+    for name in ("segments", "transitions", "beat_alignment", "reuse_window", "seed", "footages"):
         assert getattr(new, name) == getattr(path, name)
 
 
@@ -351,8 +352,12 @@ def test_a_nudged_beat_changes_its_surroundings_or_nothing(seed: int) -> None:
         untouched(path, new, bounds[max(min(pieces) - 1, 0)], bounds[min(max(pieces) + 2, len(bounds) - 1)])
         assert new.cost == pytest.approx(plain_cost(here, new, beats))
         before = plain_cost(here, path, beats)
-        assert new.cost < before if changed else new.cost == pytest.approx(before)
-        some += bool(changed)
+        if new.segments == path.segments:
+            assert not changed
+            assert new.cost == pytest.approx(before)
+        else:  # other cuts, or fewer
+            assert new.cost < before
+            some += 1
     assert some >= 1
 
 
@@ -370,7 +375,8 @@ def test_a_removed_keyframe_changes_nothing() -> None:
     path = world(0).find()
     new, changed = world(0).update(path, {"k": key_in(path, 3)}, {})
     assert changed == ()
-    assert (new.segments, new.transitions, new.cost) == (path.segments, path.transitions, path.cost)
+    assert (new.segments, new.transitions) == (path.segments, path.transitions)
+    assert new.cost == pytest.approx(path.cost)
 
 
 def test_an_added_keyframe_is_shown_and_what_is_far_stays() -> None:
