@@ -24,6 +24,9 @@ OK, OURS, USER, CANCELLED = 0, 1, 2, 130
 
 _DAY = 86_400
 
+LONGEST_GAP = 64
+"""Frames; the network was made for no longer ones."""
+
 CUT_PRICE = 0.1
 """What any cut costs; a clear motion beat exactly on a beat of the music earns 0.45."""
 
@@ -214,7 +217,18 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("serve", "Answer Blender's requests on standard input, until it ends.")
     one.set_defaults(module=".server")
 
-    evaluate = verbs.add_parser("evaluate", help="Measure a finished film.")
+    train = verbs.add_parser("train", help="Train a model on motion or footage.")
+    models = train.add_subparsers(title="models", metavar="MODEL", required=True)
+    one = verb("mdm", "Train the Motion Diffusion Model on motion capture.", group=models)
+    one.set_defaults(module=".training.verbs", verb="train_mdm")
+    one.add_argument(
+        "--motion", nargs="+", type=Path, required=True, metavar="PATH", help="BVH files, folders of them, or an .npz"
+    )
+    one.add_argument("--out", type=Path, required=True, metavar="FILE", help="the weights, a .safetensors")
+    one.add_argument("--recipe", default="shipped", metavar="NAME", help="shipped or tiny; default: shipped")
+    one.add_argument("--steps", type=_count, metavar="N", help="instead of the recipe's")
+
+    evaluate = verbs.add_parser("evaluate", help="Measure a finished film, or in-betweens of poses.")
     metrics = evaluate.add_subparsers(title="metrics", metavar="METRIC", required=True)
     one = verb("beats", "How well the motion of a film meets the beats.", library, group=metrics)
     one.set_defaults(verb="evaluate_beats")
@@ -224,6 +238,16 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(verb="evaluate_transitions")
     _film(one)
     one.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a contact sheet of all transitions")
+    one = verb("motion", "How near in-betweens of poses are to real motion.", library, footage, group=metrics)
+    one.set_defaults(verb="evaluate_motion")
+    one.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE")
+    one.add_argument("--motion", nargs="+", type=Path, metavar="PATH", help="motion capture: BVH files, .npz, folders")
+    one.add_argument("--part", choices=("test", "validation", "training"), default="test", help="subjects of --motion")
+    one.add_argument(
+        "--lengths", type=_lengths, default=(8, 12, 24, 48), metavar="N,N", help="frames of gaps; default 8,12,24,48"
+    )
+    one.add_argument("--weights", type=Path, metavar="FILE", help="another network than the one that comes along")
+    one.add_argument("--page", type=Path, metavar="FILE.html", help="write a page with pictures of ten fast gaps")
     return parser
 
 
@@ -256,6 +280,19 @@ def _shift(text: str) -> float:
 def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 on")
+    return int(text)
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    lengths = sorted({int(part) if part.isdecimal() else 0 for part in text.split(",")})
+    if not 1 <= lengths[0] <= lengths[-1] <= LONGEST_GAP:
+        raise argparse.ArgumentTypeError(f"{text} are not whole numbers from 1 to {LONGEST_GAP} with commas between")
+    return tuple(lengths)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
     return int(text)
 
 

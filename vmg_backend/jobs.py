@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 from .audio.beats import Beat, detect_beats, load_beats, offset
 from .audio.decode import audio_seconds
 from .errors import UserError
+from .evaluation.linear_feasibility import with_linear
 from .files import check_output
 from .footage import Footage, check_same_format
 from .footage.writer import SUFFIXES
@@ -211,7 +212,7 @@ def search(
     """
     if wish.frames < 1:
         raise UserError("The film that is asked for has no frames.", "Ask for a longer film.")
-    return find_path(
+    path = find_path(
         [analysis.footage for analysis in analyses],
         graph,
         features,
@@ -223,6 +224,7 @@ def search(
         seed=wish.seed,
         progress=progress,
     )
+    return with_linear(path, graph, features)
 
 
 def read_wish(wish: WishInFiles, fps: Fraction, progress: Progress = SILENT) -> Wish:

@@ -12,6 +12,7 @@ from .audio.beats import Beat, Kind, beats_in, tempo_of
 from .audio.mix import mix
 from .audio.rhythm import RATE
 from .errors import UserError
+from .evaluation.linear_feasibility import with_linear
 from .files import check_output
 from .footage import Footage, parse_fps
 from .footage.conforming import conform, needs_conform
@@ -126,7 +127,7 @@ class Service:
             matching=GraphSettings(),
             progress=ready.progress,
         )
-        return Updated(path.as_dict(), changed)
+        return Updated(with_linear(path, ready.graph, ready.features).as_dict(), changed)
 
     def fill(self, asked: Fill, call: Call) -> FilledAll:
         """Fill transitions, and tell of each as soon as its frames are there."""

@@ -19,16 +19,26 @@ import numpy as np
 from . import jobs, sample
 from .audio.beats import detect_beats, double, flip, halve, load_beats, offset, save_beats, tempo_of
 from .errors import UserError
-from .evaluation import film
-from .files import cache_root, check_output
+from .evaluation import film, motion
+from .evaluation.linear_feasibility import linear_feasibility
+from .evaluation.motion_page import motion_page
+from .evaluation.motion_sources import footage_gaps, mocap_gaps
+from .files import cache_root, check_output, writing
 from .footage import VideoWriter, parse_fps
 from .graph.build import GraphSettings
 from .jobs import Source, WishInFiles
 from .library import FootageLibrary
+from .motion.baselines import BLEND, baselines
+from .motion.choice import Choice, Table
+from .motion.gap import InBetweener
+from .motion.mdm import MotionDiffusion
+from .motion.weights import Weights
+from .pose.skeletons import MOTION
 from .progress import Progress
 from .render import render as render_film
 from .search.objective import SearchSettings
 from .search.path import Path as FoundPath
+from .training.mocap import read_motions, split
 
 Words = argparse.Namespace
 
@@ -87,7 +97,7 @@ def graph(words: Words, progress: Progress) -> dict[str, Any]:
     library = _library(words)
     analyses = jobs.analyze(_sources(words), library, progress.part(0.0, 0.8))
     built, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.8, 1.0))
-    frames = features.nodes
+    frames, feasible = features.nodes, linear_feasibility(features)
     result = {
         "frames": frames,
         "frames_without_person": int(sum((~analysis.track.person).sum() for analysis in analyses)),
@@ -95,6 +105,10 @@ def graph(words: Words, progress: Progress) -> dict[str, Any]:
         "connectors": int(built.connector.sum()),
         "kept": built.kept,
         "threshold": built.threshold,
+        "linear_feasibility": {
+            "library": feasible.library,
+            "footages": dict(zip(built.footages, feasible.footages, strict=True)),
+        },
         "cpu_seconds": sum(os.times()[:4]),
         "peak_memory_mb": _peak_memory_mb(),
     }
@@ -102,6 +116,8 @@ def graph(words: Words, progress: Progress) -> dict[str, Any]:
         f"{frames} frames, {built.edges} edges ({result['connectors']} connectors), "
         f"{built.kept:.1%} of the usable frames can be reached and left"
     )
+    if feasible.library is not None:
+        summary += f"\nstraight lines would do for {feasible.library:.0%} of its gaps of half a second"
     return {**result, "summary": summary}
 
 
@@ -233,6 +249,45 @@ def evaluate_transitions(words: Words, progress: Progress) -> dict[str, Any]:
     if words.sheet:
         film.contact_sheet(measured, words.sheet)
     return {**result, "summary": _metrics(result)}
+
+
+def evaluate_motion(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg evaluate motion``."""
+    if bool(words.footage) == bool(words.motion):
+        raise UserError(
+            "Name footage, or motion capture with --motion.",
+            "One of both: they are measured apart.",
+            title="Wrong words",
+        )
+    if words.page:
+        if words.page.suffix.lower() != ".html":
+            raise UserError(f"A page cannot be written as {words.page.name}.", "End the name in .html.")
+        check_output(words.page, [*words.footage, *(words.motion or ())])
+    plain = baselines(MOTION)
+    methods = {**plain, **_learned(words.weights)}
+    reading = progress.part(0.0, 0.3, "Reading")
+    if words.motion:
+        takes = split(read_motions(words.motion, reading))[words.part]
+        gaps = mocap_gaps(takes, words.lengths)
+    else:
+        analyses = jobs.analyze(_sources(words), _library(words), reading, together=False)
+        gaps = footage_gaps([(analysis.footage, analysis.track) for analysis in analyses], words.lengths)
+    result = motion.evaluate_motion(gaps, methods, plain.keys(), progress.part(0.3, 0.95))
+    if words.page:
+        shown = {name: methods[name] for name in ("linear", "hermite", "mdm")}
+        page = motion_page(gaps, shown, result, "In-betweens beside real motion")
+        with writing(words.page) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    return {**result, "summary": motion.told(result)}
+
+
+def _learned(weights: Path | None) -> dict[str, InBetweener]:
+    """The network, and the choice between it and the others where validation made one."""
+    loaded = Weights.load(weights) if weights else Weights.load()
+    learned: dict[str, InBetweener] = {"mdm": MotionDiffusion(loaded)}
+    if rules := loaded.about.get("choice"):
+        learned["choice"] = Choice(Table.from_json(rules), {**baselines(MOTION), "blend": BLEND, **learned})
+    return learned
 
 
 def _film(words: Words, progress: Progress) -> film.Film:

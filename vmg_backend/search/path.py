@@ -82,6 +82,9 @@ class Transition:
         Of everything that decides the generated pixels.
     pinned : bool
         Kept as it is when the take is rendered again.
+    linear : bool or None
+        Whether straight lines between its ends would stay near the blend of both real continuations; None while
+        nobody looked, or where it cannot be told. A property of the match, so no part of what is compared.
     """
 
     id: int
@@ -96,6 +99,7 @@ class Transition:
     frames_dir: str | None = None
     hash: str | None = None
     pinned: bool = False
+    linear: bool | None = field(default=None, compare=False)
 
     @property
     def half(self) -> int:

@@ -1,0 +1,271 @@
+"""The Motion Diffusion Model: network, noise, weights, training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+from vmg_backend.errors import Cancelled, UserError
+from vmg_backend.motion.baselines import HERMITE, LINEAR
+from vmg_backend.motion.features import tell, widths
+from vmg_backend.motion.forward import Forward
+from vmg_backend.motion.gap import PoseGap, Side
+from vmg_backend.motion.mdm import MotionDiffusion
+from vmg_backend.motion.network import MotionTransformer, Size
+from vmg_backend.motion.schedule import ddim, signal_share
+from vmg_backend.motion.weights import Weights
+from vmg_backend.progress import Progress
+from vmg_backend.training.mdm import RECIPES, Training
+
+JOINTS = 5
+
+
+def random_network(width=32, pairs=2):
+    torch.manual_seed(3)
+    network = MotionTransformer(Size(JOINTS, width, pairs, 4))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    return network
+
+
+def random_weights(**size):
+    tensors = {name: tensor.numpy() for name, tensor in random_network(**size).state_dict().items()}
+    return Weights(tensors, 4, np.full((2, 65, 64), 0.3, np.float32), np.repeat([[0], [1]], 65, 1).astype(np.uint8), {})
+
+
+def random_gap(seed, context=3, length=9, sides=False):
+    random = np.random.default_rng(seed)
+    before, after, outgoing, incoming = (
+        (300 + 100 * random.standard_normal((frames, JOINTS, 2))).astype(np.float32)
+        for frames in (context, context, length, length)
+    )
+    sure = random.uniform(0.3, 1.0, (2, context, JOINTS)).astype(np.float32)
+    side = np.full((length, JOINTS), 0.8, np.float32)
+    both = (Side(outgoing, side), Side(incoming, side)) if sides else (None, None)
+    return PoseGap(before, after, sure[0], sure[1], length, *both)
+
+
+@pytest.mark.parametrize(("context", "length"), [(1, 1), (1, 12), (3, 24), (3, 64)])
+def test_numpy_computes_what_torch_does(context, length):
+    network = random_network()
+    random = np.random.default_rng(0)
+    frame, both = widths(JOINTS)
+    rows = length + 2 * context
+    arrays = [
+        random.standard_normal(shape, dtype=np.float32)
+        for shape in ((4, length, JOINTS, 2), (4, rows, frame), (4, both))
+    ]
+    noisy, frames, ends = map(torch.from_numpy, arrays)
+    with torch.no_grad():
+        expected = network(noisy, torch.full((4,), 0.37), frames, ends).numpy()
+    forward = Forward({name: tensor.numpy() for name, tensor in network.state_dict().items()}, 4)
+    found = forward(arrays[0], 0.37, arrays[1], arrays[2])
+    assert np.abs(expected).max() > 0.5
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_new_network_corrects_nothing():
+    torch.manual_seed(0)
+    network = MotionTransformer(Size(JOINTS, 32, 2, 4))
+    frame, both = widths(JOINTS)
+    with torch.no_grad():
+        found = network(torch.randn(2, 7, JOINTS, 2), torch.rand(2), torch.randn(2, 13, frame), torch.randn(2, both))
+    assert not found.any()
+
+
+def test_signal_falls_from_all_to_none():
+    shares = signal_share(np.linspace(0.0, 1.0, 101))
+    assert shares[0] == pytest.approx(1.0)
+    assert shares[-1] == pytest.approx(1e-4)
+    assert (np.diff(shares) < 0.0).all()
+    assert shares[50] == pytest.approx(np.cos(0.508 / 1.008 * np.pi / 2) ** 2 / np.cos(0.008 / 1.008 * np.pi / 2) ** 2)
+
+
+def test_ddim_draws_from_the_distribution_that_its_network_knows():
+    """For Gaussian data the best x0 is known in closed form; the walk must end with that mean and deviation."""
+    mean, deviation = 2.0, 0.5
+
+    def best(noisy, moment):
+        share = float(signal_share(moment))
+        gain = share**0.5 * deviation**2 / (share * deviation**2 + 1 - share)
+        return (mean + gain * (noisy - share**0.5 * mean)).astype(np.float32)
+
+    noise = np.random.default_rng(1).standard_normal(20000, dtype=np.float32)
+    drawn = ddim(best, noise, 200)
+    assert drawn.mean() == pytest.approx(mean, abs=0.02)
+    assert drawn.std() == pytest.approx(deviation, rel=0.03)
+    assert ddim(best, noise, 1).std() < 0.1  # one step gives the mean alone
+
+
+def test_place_and_size_of_the_person_change_nothing_else():
+    model = MotionDiffusion(random_weights())
+    gap = random_gap(5, sides=True)
+
+    def moved(joints):
+        return (joints * 1.7 + np.array([90.0, -40.0])).astype(np.float32)
+
+    other = replace(
+        gap,
+        before=moved(gap.before),
+        after=moved(gap.after),
+        outgoing=Side(moved(gap.outgoing.joints), gap.outgoing.confidence),
+        incoming=Side(moved(gap.incoming.joints), gap.incoming.confidence),
+    )
+    here, there = model.fill([gap, other], seed=4)
+    assert np.abs(here - LINEAR.fill([gap])[0]).max() > 5.0
+    np.testing.assert_allclose(there, moved(here), atol=0.02)
+
+
+def test_equal_seeds_give_equal_motions():
+    model = MotionDiffusion(random_weights(), samples=2)
+    gaps = [random_gap(1), random_gap(2, context=1), random_gap(3, length=4)]
+    one, again, other = (model.fill(gaps, seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not any(np.allclose(a, b, atol=0.5) for a, b in zip(one, other, strict=True))
+    np.testing.assert_allclose(model.fill([gaps[0]], 1)[0], one[0], atol=0.01)  # alone or among others
+
+
+def test_both_continuations_are_read():
+    model = MotionDiffusion(random_weights())
+    gap = random_gap(1, sides=True)
+    without = replace(gap, outgoing=None, incoming=None)
+    turned = replace(gap, outgoing=gap.incoming, incoming=gap.outgoing)
+    drawn = [model.fill([one])[0] for one in (gap, without, turned)]
+    assert all(np.abs(drawn[0] - other).max() > 1.0 for other in drawn[1:])
+
+
+def test_unknown_joints_stay_unknown_and_harm_no_others():
+    model = MotionDiffusion(random_weights())
+    gap = random_gap(1)
+    gap.before[:, 1] = np.nan
+    gap.confidence_before[:, 1] = 0.0
+    gap.before[:, 2] = gap.after[:, 2] = np.nan
+    gap.confidence_before[:, 2] = gap.confidence_after[:, 2] = 0.0
+    filled = model.fill([gap])[0]
+    assert np.isnan(filled[:, 2]).all()
+    assert np.isfinite(np.delete(filled, 2, axis=1)).all()
+
+
+def test_rows_hold_what_is_known():
+    gap = random_gap(8, sides=True)
+    base = LINEAR.fill([gap])[0][None].astype(np.float64)
+    told = tell([gap], base)
+    np.testing.assert_allclose(told.in_pixels(told.base), base, atol=1e-3)
+    rows = told.frames[0]
+    assert rows.shape == (15, widths(JOINTS)[0])
+    np.testing.assert_allclose(
+        told.in_pixels(rows[None, :3, : 2 * JOINTS].reshape(1, 3, JOINTS, 2))[0], gap.before, atol=1e-3
+    )
+    outgoing = rows[3:12, 3 * JOINTS : 5 * JOINTS].reshape(1, 9, JOINTS, 2) + told.base
+    np.testing.assert_allclose(told.in_pixels(outgoing)[0], gap.outgoing.joints, atol=1e-3)
+    single = replace(
+        gap,
+        before=gap.before[-1:],
+        after=gap.after[:1],
+        confidence_before=gap.confidence_before[-1:],
+        confidence_after=gap.confidence_after[:1],
+    )
+    per_side = 3 * JOINTS * 3
+    alone, full = tell([single], base).ends[0], told.ends[0]
+    third = per_side // 3
+    assert not alone[: 2 * third].any() and not alone[per_side + third :].any()
+    np.testing.assert_allclose(alone[2 * third : per_side], full[2 * third : per_side], atol=1e-6)
+    np.testing.assert_allclose(alone[per_side : per_side + third], full[per_side : per_side + third], atol=1e-6)
+
+
+def test_weights_come_back_as_they_were_written(tmp_path):
+    weights = random_weights()
+    path = tmp_path / "w.safetensors"
+    replace(weights, about={"recipe": {"name": "ä"}}).save(path)
+    found = Weights.load(path)
+    assert found.about == {"recipe": {"name": "ä"}}
+    assert found.heads == 4
+    for name, tensor in weights.tensors.items():
+        np.testing.assert_allclose(found.tensors[name], tensor, rtol=1e-3, atol=1e-6)
+    np.testing.assert_array_equal(found.sigma, weights.sigma)
+    np.testing.assert_array_equal(found.base, weights.base)
+
+
+def test_other_files_are_refused_in_a_sentence(tmp_path):
+    from safetensors.numpy import save_file
+
+    torn, other = tmp_path / "torn.safetensors", tmp_path / "other.safetensors"
+    torn.write_bytes(b"no weights")
+    save_file({"a": np.zeros(3, np.float32)}, other)
+    for path in (tmp_path / "none", torn, other):
+        with pytest.raises(UserError, match=path.name):
+            Weights.load(path)
+
+
+@dataclass(frozen=True)
+class Circles:
+    """Joints that run around circles, half a turn and more within a gap."""
+
+    before: np.ndarray
+    truth: np.ndarray
+    after: np.ndarray
+
+    @classmethod
+    def draw(cls, random, count, context, length):
+        times = np.arange(length + 2 * context)[None, :, None]
+        phase = random.uniform(0, 2 * np.pi, (count, 1, JOINTS))
+        angle = phase + random.uniform(0.2, 0.35, (count, 1, 1)) * times
+        radius = np.linspace(40.0, 90.0, JOINTS)
+        joints = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * radius[:, None] + 200.0
+        return cls(*np.split(joints.astype(np.float32), [context, context + length], axis=1))
+
+    @property
+    def confidence(self):
+        return np.ones(self.truth.shape[:3], np.float32)
+
+    def gaps(self):
+        sure = np.ones(self.before.shape[1:3], np.float32)
+        return [PoseGap(a, b, sure, sure, self.truth.shape[1]) for a, b in zip(self.before, self.after, strict=True)]
+
+
+def test_a_miniature_learns_curved_motion(tmp_path):
+    training = Training(Circles.draw, JOINTS, replace(RECIPES["tiny"], longest=16))
+    training.run(tmp_path / "state")
+    model = MotionDiffusion(training.weights({}))
+    lesson = Circles.draw(np.random.default_rng(99), 200, 3, 14)
+    error = {
+        method.name: np.linalg.norm(np.stack(method.fill(lesson.gaps())) - lesson.truth, axis=-1).mean()
+        for method in (LINEAR, HERMITE, model)
+    }
+    assert error["mdm"] < 0.8 * min(error["linear"], error["hermite"])
+
+
+def test_a_training_that_was_stopped_goes_on_as_if_it_had_not(tmp_path):
+    recipe = replace(RECIPES["tiny"], steps=6, batch=4, longest=6)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        whole = Training(Circles.draw, JOINTS, recipe)
+        whole.run(tmp_path / "whole")
+
+        stopped = Training(Circles.draw, JOINTS, recipe)
+
+        def stop(fraction, stage):
+            if stopped.step == 3:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            stopped.run(tmp_path / "state", Progress(stop))
+        resumed = Training(Circles.draw, JOINTS, recipe)
+        resumed.resume(tmp_path / "state")
+        assert resumed.step == 3
+        resumed.run(tmp_path / "state")
+    finally:
+        torch.set_num_threads(threads)
+    for name, tensor in whole.weights({}).tensors.items():
+        np.testing.assert_array_equal(resumed.weights({}).tensors[name], tensor)
+
+
+def test_another_recipes_state_is_refused(tmp_path):
+    recipe = replace(RECIPES["tiny"], steps=1, batch=4, longest=4)
+    Training(Circles.draw, JOINTS, recipe).run(tmp_path / "state")
+    with pytest.raises(UserError, match="another recipe"):
+        Training(Circles.draw, JOINTS, replace(recipe, width=16)).resume(tmp_path / "state")

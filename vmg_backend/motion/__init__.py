@@ -1,0 +1,1 @@
+"""From the poses around a gap to the joints in between."""

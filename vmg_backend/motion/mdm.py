@@ -1,0 +1,96 @@
+"""The Motion Diffusion Model as an in-betweener of poses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .baselines import HERMITE, LINEAR
+from .features import LONGEST, SLOTS, Floats, Told, tell
+from .forward import Forward
+from .gap import Joints, PoseGap, fill_together
+from .schedule import ddim
+from .weights import Weights
+
+BASES = (LINEAR, HERMITE)
+"""The in-betweens whose error is predicted, by their number in the weights' table."""
+_TOGETHER = 64
+"""Motions that are walked from noise at once."""
+
+Network = Callable[[Floats, float, Floats, Floats], Floats]
+
+
+class MotionDiffusion:
+    """Joints in between as a diffusion model draws them (Video Motion Graphs, section 3.3).
+
+    Parameters
+    ----------
+    weights : Weights
+    network : callable, optional
+        Computes what `forward.Forward` does.
+    samples : int
+        Motions that are drawn for each gap; the result is their mean.
+    steps : int
+        Of the way from noise.
+    """
+
+    name = "mdm"
+
+    def __init__(self, weights: Weights, network: Network | None = None, *, samples: int = 4, steps: int = 5) -> None:
+        self._weights = weights
+        self._network = network or Forward(weights.tensors, weights.heads)
+        self._samples = samples
+        self._steps = steps
+
+    def fill(self, gaps: Sequence[PoseGap], seed: int = 0) -> list[Joints]:
+        """The joints [n, J, 2] in each gap."""
+        return fill_together(gaps, lambda group: self._between(group, seed))
+
+    def _between(self, gaps: list[PoseGap], seed: int) -> NDArray[np.float32]:
+        length = gaps[0].length
+        if length > LONGEST:
+            raise ValueError(f"Gaps of {length} frames are longer than the network's {LONGEST}.")
+        told = tell(gaps, base_of(gaps, self._weights.base))
+        noise = np.random.default_rng([seed, length]).standard_normal(
+            (self._samples, *told.base.shape[1:]), dtype=np.float32
+        )
+        each = max(1, _TOGETHER // self._samples)
+        offsets = [
+            self._walk(told.frames[first : first + each], told.ends[first : first + each], noise)
+            for first in range(0, len(gaps), each)
+        ]
+        offset = np.concatenate(offsets) * sigma_of(self._weights.sigma, told)
+        filled = told.in_pixels(told.base + offset)
+        unknown = np.isnan(np.stack([np.concatenate([gap.before, gap.after]) for gap in gaps])).all(axis=(1, 3))
+        filled[np.broadcast_to(unknown[:, None], filled.shape[:3])] = np.nan
+        return filled
+
+    def _walk(self, frames: Floats, both: Floats, noise: Floats) -> Floats:
+        """The mean of several walks from `noise` [S, n, J, 2], for each gap: normalised offsets [B, n, J, 2]."""
+        count, samples = len(frames), len(noise)
+        frames, both = (np.repeat(told, samples, axis=0) for told in (frames, both))
+        drawn = ddim(
+            lambda noisy, moment: self._network(noisy, moment, frames, both),
+            np.tile(noise, (count, 1, 1, 1)),
+            self._steps,
+        )
+        mean: Floats = drawn.reshape(count, samples, *noise.shape[1:]).mean(axis=1)
+        return mean
+
+
+def slot(context: int) -> int:
+    """Where s frames of context stand in the weights' tables."""
+    return int(context >= SLOTS)
+
+
+def base_of(gaps: list[PoseGap], table: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The in-between [B, n, J, 2] that the network corrects, in px."""
+    return BASES[table[slot(len(gaps[0].before)), gaps[0].length]].between(gaps)
+
+
+def sigma_of(table: Floats, told: Told) -> Floats:
+    """How far truth is from the base [n, 1, 1], normalised."""
+    length = told.base.shape[1]
+    return table[slot(told.context), length, :length, None, None]

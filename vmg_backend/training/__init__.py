@@ -1,0 +1,1 @@
+"""Data for the Motion Diffusion Model, and its trainer."""

@@ -1,0 +1,287 @@
+"""Training of the Motion Diffusion Model."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import UserError
+from ..files import writing
+from ..motion.features import LONGEST, tell
+from ..motion.gap import PoseGap
+from ..motion.mdm import BASES, base_of, sigma_of
+from ..motion.network import MotionTransformer, Size
+from ..motion.schedule import signal_share
+from ..motion.weights import Weights
+from ..progress import SILENT, Progress
+
+CONTEXTS = (1, 3)
+_TINY = 1e-3
+"""Least normalised deviation, so that a frame without any is no division by zero."""
+_TABLE_BATCHES = 4
+_SAVE_EVERY = 60.0
+"""Seconds between two states from which training can go on."""
+
+
+class Lesson(Protocol):
+    """A batch of gaps of one shape whose truth is known.
+
+    Attributes
+    ----------
+    truth : float32 [B, n, J, 2]
+    confidence : float32 [B, n, J]
+        How far each true joint is to be trusted, 0 to 1.
+    """
+
+    @property
+    def truth(self) -> NDArray[np.float32]: ...  # noqa: D102
+
+    @property
+    def confidence(self) -> NDArray[np.float32]: ...  # noqa: D102
+
+    def gaps(self) -> list[PoseGap]: ...  # noqa: D102
+
+
+Draw = Callable[[np.random.Generator, int, int, int], Lesson]
+"""Draws a lesson: random numbers, how many gaps, frames of context, frames of the gap."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training beside its data.
+
+    Attributes
+    ----------
+    name : str
+    width, pairs, heads : int
+        Size of the network.
+    steps : int
+    batch : int
+        Gaps for each step.
+    rate : float
+        Highest learning rate: it rises over the first 2 % of the steps and falls along a half cosine to the end.
+    decay : float
+        AdamW's weight decay.
+    keep : float
+        Share of the averaged weights (EMA) that each step keeps.
+    velocity : float
+        Weight of the error of frame differences.
+    longest : int
+        Frames of the longest gap.
+    typical : float
+        Frames around which the gaps' lengths gather (log-normal).
+    single : float
+        Share of steps with one frame of context instead of three.
+    seed : int
+    """
+
+    name: str
+    width: int = 128
+    pairs: int = 3
+    heads: int = 4
+    steps: int = 8000
+    batch: int = 64
+    rate: float = 1e-3
+    decay: float = 0.01
+    keep: float = 0.999
+    velocity: float = 0.5
+    longest: int = LONGEST
+    typical: float = 14.0
+    single: float = 0.4
+    seed: int = 1
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("shipped"),
+        Recipe("tiny", width=48, pairs=1, steps=400, batch=32, rate=2e-3, keep=0.98, longest=24),
+    )
+}
+
+
+class Training:
+    """A training that can be stopped and taken up again.
+
+    Parameters
+    ----------
+    draw : callable
+        Where the lessons come from.
+    joints : int
+        Of each pose.
+    recipe : Recipe
+    """
+
+    def __init__(self, draw: Draw, joints: int, recipe: Recipe) -> None:
+        self._draw = draw
+        self._recipe = recipe
+        torch.manual_seed(recipe.seed)
+        self._network = MotionTransformer(Size(joints, recipe.width, recipe.pairs, recipe.heads))
+        self._average = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+        self._optimizer = torch.optim.AdamW(self._network.parameters(), recipe.rate, (0.9, 0.98), 1e-8, recipe.decay)
+        self._step = 0
+        self._tables: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
+
+    @property
+    def step(self) -> int:
+        """Steps that were made."""
+        return self._step
+
+    def run(self, state: Path, progress: Progress = SILENT, said: Callable[[int, float], None] | None = None) -> None:
+        """Train to the recipe's end.
+
+        Parameters
+        ----------
+        state : Path
+            Written every minute and when the training is cancelled, so that it can go on.
+        progress : Progress
+        said : callable, optional
+            Gets the number of steps and the mean loss since it was last told.
+        """
+        if self._tables is None:
+            self._tables = self._measure(progress.part(0.0, 0.02, "Measuring the gaps"))
+        part = progress.part(0.02, 1.0, "Training")
+        saved, losses = time.monotonic(), []
+        try:
+            while self._step < self._recipe.steps:
+                part.update(self._step / self._recipe.steps)
+                losses.append(self._learn(*self._tables))
+                if said and self._step % 100 == 0:
+                    said(self._step, float(np.mean(losses)))
+                    losses.clear()
+                if time.monotonic() - saved > _SAVE_EVERY:
+                    self.save(state)
+                    saved = time.monotonic()
+        finally:
+            self.save(state)
+
+    def weights(self, about: dict[str, Any]) -> Weights:
+        """The averaged weights of what was learned so far."""
+        if self._tables is None:
+            raise ValueError("Nothing was learned yet.")
+        tensors = {name: tensor.numpy().copy() for name, tensor in self._average.items()}
+        sigma, base = self._tables
+        recipe = {**asdict(self._recipe), "steps_made": self._step}
+        return Weights(tensors, self._recipe.heads, sigma, base, {"recipe": recipe, **about})
+
+    def _measure(self, progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """For each context and length the better base, and the deviation of truth from it in each frame."""
+        random = np.random.default_rng([self._recipe.seed, 1])
+        sigma = np.ones((len(CONTEXTS), LONGEST + 1, LONGEST), np.float32)
+        base = np.zeros((len(CONTEXTS), LONGEST + 1), np.uint8)
+        for row, context in enumerate(CONTEXTS):
+            for length in range(1, self._recipe.longest + 1):
+                progress.update((row + length / self._recipe.longest) / len(CONTEXTS))
+                squares = np.zeros((len(BASES), length))
+                for _ in range(_TABLE_BATCHES):
+                    lesson = self._draw(random, self._recipe.batch, context, length)
+                    gaps = lesson.gaps()
+                    for number, candidate in enumerate(BASES):
+                        told = tell(gaps, candidate.between(gaps))
+                        offset = told.normalized(lesson.truth) - told.base
+                        squares[number] += (lesson.confidence[..., None] * offset**2).mean(
+                            axis=(0, 2, 3)
+                        ) / _TABLE_BATCHES
+                base[row, length] = squares.sum(axis=1).argmin()
+                sigma[row, length, :length] = np.maximum(np.sqrt(squares[base[row, length]]), _TINY)
+        return sigma, base
+
+    def _learn(self, sigma: NDArray[np.float32], base: NDArray[np.uint8]) -> float:
+        """One step; gives its loss."""
+        recipe = self._recipe
+        random = np.random.default_rng([recipe.seed, 2, self._step])  # the same step learns the same, resumed or not
+        context = CONTEXTS[0] if random.random() < recipe.single else CONTEXTS[1]
+        length = int(np.clip(round(random.lognormal(math.log(recipe.typical), 0.7)), 1, recipe.longest))
+        lesson = self._draw(random, recipe.batch, context, length)
+        gaps = lesson.gaps()
+        told = tell(gaps, base_of(gaps, base))
+        deviation = sigma_of(sigma, told)
+        clean = torch.from_numpy((told.normalized(lesson.truth) - told.base) / deviation)
+        weight = torch.from_numpy(lesson.confidence[..., None] * deviation / deviation.max())
+        moment = random.random(len(gaps)).astype(np.float32)
+        share = torch.from_numpy(signal_share(moment).astype(np.float32))[:, None, None, None]
+        noise = torch.from_numpy(random.standard_normal(clean.shape, dtype=np.float32))
+        noisy = share.sqrt() * clean + (1.0 - share).sqrt() * noise
+
+        for group in self._optimizer.param_groups:
+            group["lr"] = recipe.rate * _warmth(self._step / recipe.steps)
+        predicted = self._network(noisy, torch.from_numpy(moment), *map(torch.from_numpy, (told.frames, told.ends)))
+        loss = self._loss(predicted, clean, weight)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        self._optimizer.step()
+        self._step += 1
+        keep = min(recipe.keep, (1 + self._step) / (10 + self._step))
+        for name, tensor in self._network.state_dict().items():
+            self._average[name].lerp_(tensor, 1.0 - keep)
+        return float(loss.detach())
+
+    def _loss(self, predicted: Tensor, clean: Tensor, weight: Tensor) -> Tensor:
+        error = predicted - clean
+        place = (weight * error**2).mean() / weight.mean()
+        if error.shape[1] < 2:
+            return place
+        between = torch.minimum(weight[:, 1:], weight[:, :-1])
+        motion = (between * (error[:, 1:] - error[:, :-1]) ** 2).mean() / weight.mean()
+        return place + self._recipe.velocity * motion
+
+    def save(self, path: Path) -> None:
+        """Write the state, whole or not at all."""
+        tensors = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self._average.items()}
+        for number, held in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in held.items()}
+        if self._tables is not None:
+            tensors |= dict(zip(("table.sigma", "table.base"), map(torch.from_numpy, self._tables), strict=True))
+        metadata = {"recipe": json.dumps(asdict(self._recipe)), "step": str(self._step)}
+        with writing(path) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+
+    def resume(self, path: Path) -> None:
+        """Take up the training whose state was saved.
+
+        Raises
+        ------
+        UserError
+            When it had another recipe.
+        """
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        if replace(Recipe(**json.loads(metadata["recipe"])), steps=0) != replace(self._recipe, steps=0):
+            raise UserError(f"{path.name} is the state of a training with another recipe.", "Name another --out file.")
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+        self._network.load_state_dict(part("network."))
+        self._average = part("average.")
+        held: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in part("optimizer.").items():
+            number, _, key = name.partition(".")
+            held.setdefault(int(number), {})[key] = tensor
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": held})
+        self._step = int(metadata["step"])
+        if "table.sigma" in tensors:
+            self._tables = tensors["table.sigma"].numpy(), tensors["table.base"].numpy()
+
+
+def _warmth(done: float) -> float:
+    """The learning rate's share of its highest, at a share of the steps."""
+    rising = 0.02
+    if done < rising:
+        return (done + 1e-3) / (rising + 1e-3)
+    return 0.5 * (1.0 + math.cos(math.pi * (done - rising) / (1.0 - rising)))
