@@ -14,7 +14,7 @@ def register() -> None:
     from .ui import final_cut as final_cut_panel
     from .ui import generate as generate_panel
     from .ui import keyframes as keyframes_panel
-    from .ui import menus, preferences, status, watch
+    from .ui import menus, preferences, skeleton, status, watch
     from .ui import setup as setup_panel
     from .ui import takes as takes_panel
 
@@ -23,7 +23,7 @@ def register() -> None:
             properties,
             *(environment, setup, beats, keyframes, generate, takes, final_cut),
             *(session, jobs),
-            *(preferences, setup_panel, beats_panel, keyframes_panel, generate_panel, takes_panel),
+            *(skeleton, preferences, setup_panel, beats_panel, keyframes_panel, generate_panel, takes_panel),
             *(final_cut_panel, menus, status, watch),
         ]
     )

@@ -127,6 +127,16 @@ def source_frame(strip: Any, frame: int) -> int:  # noqa: ANN401
     return _hidden(strip, "start") + math.floor(index + 0.5)
 
 
+def inner_frame(meta: Any, frame: int) -> int | None:  # noqa: ANN401
+    """The timeline frame at which a meta strip shows its content at `frame`; None where that is not told.
+
+    Beyond its content it shows the nearest frame that it has. Python cannot see how a meta strip was retimed.
+    """
+    first, last = round(_first(meta)), round(_content_end(meta)) - 1
+    plain = last - first + 1 == meta.frame_duration and not meta.use_reverse_frames and meta.strobe <= 1
+    return min(max(frame, first), last) if plain else None
+
+
 def own_rate(strip: Any) -> bool:  # noqa: ANN401
     """Whether the movie strip plays at its file's own rate instead of frame by frame."""
     return _playback(strip).factor != 1.0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import bpy
 
-from ..vmg_backend.protocol import Conform, Descriptions, Footages
-from . import paths
+from ..vmg_backend.protocol import Conform, Descriptions, Footages, as_json
+from . import paths, poses
 from .timeline import reading
 
 
@@ -33,6 +34,7 @@ def note(scene: bpy.types.Scene, asked: Footages, found: Descriptions) -> None:
         row.footage, row.fps, row.frames, row.missing = one.footage, one.fps, one.frames, False
         row.width, row.height = one.size
         row.exact, row.analyzed, row.damaged = one.exact, one.analyzed, one.damaged or ""
+        row.poses = json.dumps(as_json(one.poses)) if one.poses else ""
         row.frames_without_person = -1 if one.frames_without_person is None else one.frames_without_person
 
 
@@ -51,12 +53,15 @@ def to_conform(scene: bpy.types.Scene) -> list[Conform]:
 
 
 def look_for_files() -> None:
-    """Note which footages of all scenes are not where they were, so that no panel has to look."""
+    """Note which footages of all scenes are not where they were, or lost their poses, so that no panel has to look."""
+    library = paths.library_place()
     for scene in bpy.data.scenes:
         for row in scene.vmg.footages:
             missing = not reading.absolute(row.path).is_file()
             if row.missing != missing:
                 row.missing = missing
+            if row.analyzed and row.poses and not poses.is_there(row.poses, library):
+                row.analyzed = False
 
 
 def leading(scene: bpy.types.Scene) -> bpy.types.PropertyGroup | None:

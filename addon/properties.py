@@ -46,6 +46,9 @@ class FootageRow(bpy.types.PropertyGroup):
     frames_without_person: IntProperty(
         name="Frames without a person", description="-1 until the footage was analyzed", default=-1
     )
+    poses: StringProperty(
+        name="Poses", description="Where they lie and how they are drawn, as JSON; empty until analyzed"
+    )
     missing: BoolProperty(name="Missing", description="The file is not where it was")
     damaged: StringProperty(name="Damage", description="What is wrong with the file, if anything")
     use_scene_rate: BoolProperty(

@@ -62,6 +62,8 @@ class VMG_PT_setup(Tab):
                 row.operator(line.operator)
         draw_status(layout, context)
         self._show_footages(layout, scene)
+        if scene.vmg.footages:
+            layout.prop(context.window_manager, "vmg_skeleton")
         self._show_music(layout, scene)
 
     def _show_footages(self, layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:

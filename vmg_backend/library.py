@@ -43,7 +43,7 @@ _STALE_SECONDS = 24 * 3600
 _OURS = re.compile(
     r"footage/[0-9a-f]{64}/(index(-\w+)?\.npz|footage\.json|(poses|plate)-\w+\.npz|\.vmg-[^/]*)"
     r"|graphs/([0-9a-f]{16}|\.vmg-[^/]*)\.npz"
-    r"|transitions/([0-9a-f]{16}|\.vmg-[^/]*)/\d{4,}\.png"
+    r"|transitions/([0-9a-f]{16}|\.vmg-[^/]*)/(\d{4,}\.png|skeleton\.npz|\.vmg-[^/]*)"
 )
 
 
@@ -144,18 +144,19 @@ class FootageLibrary:
 
     def has_poses(self, footage: Footage, estimator: PoseEstimator) -> bool:
         """Whether the poses of a footage were estimated."""
-        return _whole(self._poses_file(footage, estimator))
+        return _whole(self.poses_file(footage, estimator))
 
     def poses(
         self, footage: Footage, estimator: PoseEstimator, *, workers: int = 1, progress: Progress = SILENT
     ) -> PoseTrack:
         """The poses of a footage, estimated only the first time."""
-        file = self._poses_file(footage, estimator)
+        file = self.poses_file(footage, estimator)
         if not _whole(file):
             estimator.track(footage, workers=workers, progress=progress).save(file)
         return PoseTrack.load(file)
 
-    def _poses_file(self, footage: Footage, estimator: PoseEstimator) -> Path:
+    def poses_file(self, footage: Footage, estimator: PoseEstimator) -> Path:
+        """Where the poses of a footage are, or would be."""
         key = settings_hash({"estimator": estimator.name, "version": estimator.version, "fps": str(footage.fps)})
         return self.root / "footage" / footage.id / f"poses-{key}.npz"
 

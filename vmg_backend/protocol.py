@@ -183,6 +183,27 @@ class Footages:
 
 
 @dataclass(frozen=True)
+class Poses:
+    """Where the poses of a footage lie, and what is drawn between their joints.
+
+    Attributes
+    ----------
+    file : str
+        An ``.npz`` in the library, named from its folder on: `image` float32 [T, J, 2], px of the footage as shown (NaN
+        without a person), and `confidence` float32 [T, J].
+    bones : tuple of (int, int)
+        Pairs of joints.
+    left, right : tuple of int
+        The joints of either side, which is the person's own.
+    """
+
+    file: str
+    bones: tuple[tuple[int, int], ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Description:
     """A footage as the backend sees it.
 
@@ -200,6 +221,8 @@ class Description:
         None before the analysis.
     damaged : str or None
         A sentence, where the file is damaged or cut short.
+    poses : Poses or None
+        None before the analysis.
     """
 
     path: str
@@ -212,6 +235,7 @@ class Description:
     analyzed: bool
     frames_without_person: int | None = None
     damaged: str | None = None
+    poses: Poses | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,9 @@ from .interpolation.engines import make_engine
 from .interpolation.fill import fill
 from .jobs import Source
 from .library import FootageLibrary
+from .pose.drawing import sides
 from .pose.mediapipe_estimator import MediapipeEstimator
+from .pose.skeletons import SKELETONS, Skeleton
 from .progress import Progress
 from .protocol import (
     BeatAt,
@@ -40,6 +42,7 @@ from .protocol import (
     KeyAt,
     LibrarySize,
     Place,
+    Poses,
     Sound,
     Suggested,
     Update,
@@ -236,7 +239,8 @@ def _source(use: FootageUse) -> Source:
 
 def _described(footage: Footage, library: FootageLibrary) -> Description:
     estimator = MediapipeEstimator()
-    analyzed = library.has_poses(footage, estimator)
+    track = library.poses(footage, estimator) if library.has_poses(footage, estimator) else None
+    file = library.poses_file(footage, estimator).relative_to(library.root).as_posix()
     return Description(
         path=str(footage.path),
         footage=footage.id,
@@ -245,10 +249,16 @@ def _described(footage: Footage, library: FootageLibrary) -> Description:
         frames=footage.frames,
         shots=len(footage.shots),
         exact=not needs_conform(footage),
-        analyzed=analyzed,
-        frames_without_person=int((~library.poses(footage, estimator).person).sum()) if analyzed else None,
+        analyzed=track is not None,
+        frames_without_person=None if track is None else int((~track.person).sum()),
         damaged=footage.damage,
+        poses=None if track is None else _drawn(file, SKELETONS[track.skeleton]),
     )
+
+
+def _drawn(file: str, skeleton: Skeleton) -> Poses:
+    left, right = sides(skeleton)
+    return Poses(file, skeleton.bones, left, right)
 
 
 def _beats(beats: Sequence[BeatAt]) -> list[Beat]:

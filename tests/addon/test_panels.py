@@ -74,7 +74,7 @@ class Layout:
         items = getattr(data, name)
         shown = [True] * len(items)
         if hasattr(drawer, "filter_items"):
-            fake = SimpleNamespace(bitflag_filter_item=1, filter_name="")
+            fake = SimpleNamespace(bitflag_filter_item=1, filter_name="", role=getattr(drawer, "role", None))
             flags, order = drawer.filter_items(fake, self._bpy.context, data, name)
             assert len(flags) in (0, len(items))
             assert sorted(order) in ([], list(range(len(items))))

@@ -73,7 +73,7 @@ STYLES = {style.name: style for style in (VMG, MIMICMOTION, MIMICMOTION_RELEASED
 
 def _rainbow(count: int) -> NDArray[np.float64]:
     """Colours [count, 3] of evenly spaced hues, from red on."""
-    return np.array([colorsys.hsv_to_rgb(number / count, 1, 1) for number in range(count)]) * 255
+    return 255.0 * np.array([colorsys.hsv_to_rgb(number / count, 1, 1) for number in range(count)])
 
 
 _LIMBS = np.array(
@@ -152,8 +152,11 @@ def draw(
         points, sure = placed(COCO_WHOLEBODY)
         _dots(canvas, points[_FACE], _light(sure[_FACE], style.detail_cut, style), _FACE_DOTS, _FACE_DOT)
 
+    # By halves, and not at once, so that nothing slips through between the samples of a small picture.
+    while min(canvas.shape[:2]) >= 2 * min(size):
+        canvas = cv2.resize(canvas, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     picture = cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(picture[:, :, ::-1] if style.swapped else picture, np.uint8)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if style.swapped else picture, np.uint8)
 
 
 def draw_run(
