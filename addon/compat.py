@@ -130,11 +130,15 @@ def source_frame(strip: Any, frame: int) -> int:  # noqa: ANN401
 def inner_frame(meta: Any, frame: int) -> int | None:  # noqa: ANN401
     """The timeline frame at which a meta strip shows its content at `frame`; None where that is not told.
 
-    Beyond its content it shows the nearest frame that it has. Python cannot see how a meta strip was retimed.
+    Beyond its content it shows the nearest frame that it has.
     """
     first, last = round(_first(meta)), round(_content_end(meta)) - 1
-    plain = last - first + 1 == meta.frame_duration and not meta.use_reverse_frames and meta.strobe <= 1
-    return min(max(frame, first), last) if plain else None
+    inside = list(strips(meta))
+    if meta.use_reverse_frames or meta.strobe > 1 or not inside:
+        return None
+    if (first, last + 1) != (min(map(start, inside)), max(map(end, inside))):  # stretched: Python has no keys of metas
+        return None
+    return min(max(frame, first), last)
 
 
 def own_rate(strip: Any) -> bool:  # noqa: ANN401

@@ -13,14 +13,15 @@ COLORS = {LEFT: (1.0, 0.62, 0.1), RIGHT: (0.2, 0.75, 1.0), MIDDLE: (1.0, 1.0, 1.
 """Orange, blue, white: told apart by people of all kinds of colour vision, and from most clothes."""
 FAINTEST = 0.12
 """Opacity of what was hardly seen."""
-THINNEST = 1.3
+THINNEST = 1.0
 """Width of a bone on the screen, px, however small the picture is shown."""
-_SLENDER = 0.3
+_SLENDER = 0.12
 """Widest a bone may be for its length: fingers are thin."""
-_OUTLINE, _OUTLINE_OPACITY = 1.0, 0.55
+_OUTLINE, _OUTLINE_OPACITY = 0.3, 0.55
+"""Width of the dark edge, in widths of what it surrounds."""
 _SOFT = 1.0
-_DOT = 1.5
-"""A joint's width, in widths of its widest bone."""
+_DOT = 2.0
+"""A joint's width, in widths of its thinnest bone; it is as wide as its widest at least."""
 _CORNERS = 12
 
 
@@ -64,28 +65,26 @@ def skeleton(
     """
     there = np.isfinite(points).all(axis=1) & (confidence > 0)
     opacity = np.where(there, FAINTEST + (1 - FAINTEST) * np.clip(confidence, 0, 1), 0)
-    bones = bones[there[bones].all(axis=1)]
+    lengths = np.linalg.norm(points[bones[:, 1]] - points[bones[:, 0]], axis=1)
+    kept = there[bones].all(axis=1) & (lengths > 0)
+    bones, lengths = bones[kept], lengths[kept]
     a, b = bones.T
-    lengths = np.linalg.norm(points[b] - points[a], axis=1)
-    bones, a, b, lengths = bones[lengths > 0], a[lengths > 0], b[lengths > 0], lengths[lengths > 0]
     widths = np.maximum(np.minimum(width, _SLENDER * lengths), THINNEST)
-    dots = np.zeros(len(points))
-    np.maximum.at(dots, a, widths)
-    np.maximum.at(dots, b, widths)
-    shown = np.flatnonzero(there & (dots > 0))
+    thinnest, widest = np.full(len(points), np.inf), np.zeros(len(points))
+    for ends in (a, b):
+        np.minimum.at(thinnest, ends, widths)
+        np.maximum.at(widest, ends, widths)
+    shown = np.flatnonzero(widest)
+    dots = np.maximum(_DOT * thinnest[shown], widest[shown])
     palette = np.array([COLORS[side] for side in range(len(COLORS))])
     bone_sides = np.where(sides[a] == sides[b], sides[a], MIDDLE)
     bone_colors = np.column_stack([palette[bone_sides], opacity[bones].min(axis=1)])
     dot_colors = np.column_stack([palette[sides[shown]], opacity[shown]])
     parts = []
-    for extra in (_OUTLINE, 0.0):
-        parts.append(_lines(points[a], points[b], widths / 2 + extra, _shade(bone_colors, extra)))
-        parts.append(_dots(points[shown], dots[shown] * _DOT / 2 + extra, _shade(dot_colors, extra)))
+    for edge, shade in ((_OUTLINE, (0, 0, 0, _OUTLINE_OPACITY)), (0.0, (1, 1, 1, 1))):
+        parts.append(_lines(points[a], points[b], widths * (0.5 + edge), bone_colors * shade))
+        parts.append(_dots(points[shown], dots * (0.5 + edge / 2), dot_colors * shade))
     return _joined(parts)
-
-
-def _shade(colors: NDArray[np.float64], outline: float) -> NDArray[np.float64]:
-    return colors * (0, 0, 0, _OUTLINE_OPACITY) if outline else colors
 
 
 def _lines(

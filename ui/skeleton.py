@@ -15,7 +15,7 @@ from ..addon.poses import Track, read_track
 from ..addon.timeline.sight import Sight, Source, seen, sources
 from . import shapes
 
-WIDTH = 1 / 160
+WIDTH = 1 / 200
 """A bone's width as a part of the footage's height."""
 PAUSE = 1.0
 """Seconds until files that were not there are looked for again."""

@@ -143,7 +143,8 @@ def _covers(strip: Any) -> bool:  # noqa: ANN401
     """Whether nothing of what lies below is seen; titles, colours and pictures may have holes."""
     if strip.type == "ADJUSTMENT":
         return False
-    return strip.blend_type == "REPLACE" or (strip.type not in _MAY_HAVE_HOLES and strip.blend_type in _HIDES)
+    solid = strip.type not in _MAY_HAVE_HOLES or _is_transition(strip)
+    return strip.blend_type == "REPLACE" or (solid and strip.blend_type in _HIDES)
 
 
 def _person(layer: _Layer, canvas: Size) -> Sight | None:
@@ -155,7 +156,7 @@ def _person(layer: _Layer, canvas: Size) -> Sight | None:
         frame = _source_frame(strip, layer.frame) if row else None
         source = FootagePoses(row.poses if row else "")
     elif _is_transition(strip):
-        footage = json.loads(strip.vmg.made_for)["to"]["footage"]
+        footage = _made_into(strip)
         row = next((row for row in rows if row.footage == footage), None)
         frame = _picture(strip, layer.frame)
         source = TransitionPoses(building.frames_folder(strip))
@@ -178,6 +179,14 @@ def _source_frame(strip: Any, frame: int) -> int | None:  # noqa: ANN401
     try:
         return compat.source_frame(strip, frame)
     except UserError:
+        return None
+
+
+def _made_into(strip: Any) -> str | None:  # noqa: ANN401
+    """The footage that a transition leads to, whose size its frames have; None where the strip does not say."""
+    try:
+        return str(json.loads(strip.vmg.made_for)["to"]["footage"])
+    except (ValueError, LookupError, TypeError):
         return None
 
 

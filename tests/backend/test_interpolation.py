@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Event
 from types import TracebackType
 
@@ -16,6 +17,7 @@ from vmg_backend.interpolation.fade import Fade
 from vmg_backend.interpolation.flow import Flow
 from vmg_backend.interpolation.interpolator import Continuation, Gap, crossing_weights
 from vmg_backend.interpolation.morph import line_field, residual_flow, sample
+from vmg_backend.motion.gap import Side
 from vmg_backend.pose.skeletons import MEDIAPIPE
 from vmg_backend.progress import Progress
 
@@ -75,6 +77,9 @@ def continuation(places: list[tuple[float, float]], known_joints: bool, backgrou
     return Continuation(np.stack([picture(x, y, background) for x, y in places]), joints, confidence)
 
 
+UNSEEN = Side(np.full((3, JOINTS, 2), np.nan, np.float32), np.zeros((3, JOINTS), np.float32))
+
+
 def moving_gap(apart: tuple[float, float], length: int, known_joints: bool = True) -> tuple[Gap, np.ndarray]:
     """Two people that walk on in parallel, `apart` from each other, and the places [n, 2] between them."""
     outgoing = [(70.0 + 2 * k, 80.0 + k) for k in range(-1, length + 1)]
@@ -86,6 +91,8 @@ def moving_gap(apart: tuple[float, float], length: int, known_joints: bool = Tru
         incoming=continuation(incoming[1:-1], known_joints),
         plate_before=PLATE,
         plate_after=PLATE,
+        before=UNSEEN,
+        after=UNSEEN,
     )
     weights = crossing_weights(length)[:, None]
     return gap, (1 - weights) * outgoing[1:-1] + weights * incoming[1:-1]
@@ -146,7 +153,7 @@ def test_the_ends_nearly_are_the_real_frames(length: int) -> None:
 def test_equal_continuations_come_back_unchanged(engine: Fade | Flow, plates: bool) -> None:
     side = continuation([(90.0 + 3 * k, 80.0) for k in range(4)], known_joints=True)
     plate = PLATE if plates else None
-    made = engine.fill(Gap(side.frames[0], side.frames[-1], side, side, plate, plate))
+    made = engine.fill(Gap(side.frames[0], side.frames[-1], side, side, plate, plate, UNSEEN, UNSEEN))
     assert np.abs(made.astype(int) - side.frames).max() <= 1
 
 
@@ -161,7 +168,7 @@ def test_flow_never_shows_a_hand_twice() -> None:
         return Continuation(frames, nobody.joints, nobody.confidence)
 
     outgoing, incoming = with_hand(60), with_hand(140)
-    made = flow().fill(Gap(outgoing.frames[0], incoming.frames[-1], outgoing, incoming, PLATE, PLATE))
+    made = flow().fill(Gap(outgoing.frames[0], incoming.frames[-1], outgoing, incoming, PLATE, PLATE, UNSEEN, UNSEEN))
 
     def shown(frame: np.ndarray, x: int) -> float:
         there, truth, empty = (
@@ -185,6 +192,20 @@ def test_flow_leaves_the_background_as_it_is() -> None:
         assert np.abs(made[k].astype(int) - PLATE)[far].max() <= 1
 
 
+@pytest.mark.parametrize(("apart", "heard"), [((60.0, 0.0), True), ((2.0, 0.0), False)])
+def test_flow_goes_where_it_is_guided_if_the_sides_disagree(apart: tuple[float, float], heard: bool) -> None:
+    gap, places = moving_gap(apart, 6)
+    lower = np.array([0.0, 18.0])
+    joints = np.full_like(gap.outgoing.joints, np.nan)
+    for number, offset in zip(TORSO, (-LENGTH / 2, LENGTH / 2), strict=True):
+        joints[:, number] = places + lower + (0.0, offset)
+    made = flow().fill(replace(gap, guide=Side(joints, np.ones(joints.shape[:2], np.float32))))
+    for k in range(1, 5):
+        rows, columns = np.nonzero(body(made[k]))
+        wanted = places[k] + lower * heard
+        assert np.hypot(columns.mean() - wanted[0], rows.mean() - wanted[1]) < 2.5
+
+
 def test_flow_is_deterministic() -> None:
     gap, _ = moving_gap((20.0, 3.0), 4)
     assert np.array_equal(flow().fill(gap), flow().fill(gap))
@@ -205,7 +226,7 @@ def test_flow_follows_a_moving_camera_without_plates() -> None:
         return wide[20 : 20 + HEIGHT, x : x + WIDTH]
 
     sides = [Continuation(np.stack([seen(x)] * 2), *nobody) for x in (20, 28)]
-    made = Flow(matting=Nobody).fill(Gap(seen(20), seen(28), *sides, None, None))
+    made = Flow(matting=Nobody).fill(Gap(seen(20), seen(28), *sides, None, None, UNSEEN, UNSEEN))
     for frame, weight in zip(made, crossing_weights(2), strict=True):
         truth = seen(20 + round(8 * weight))  # 8 * 7/27 = 2.07
         inner = (slice(10, -10), slice(10, -10))

@@ -14,6 +14,7 @@ from vmg_backend.background.plate import plate_of
 from vmg_backend.footage import FrameReader, open_footage
 from vmg_backend.interpolation.engines import make_engine
 from vmg_backend.interpolation.interpolator import Continuation, Gap, crossing_weights
+from vmg_backend.motion.gap import Side
 from vmg_backend.pose.skeletons import MEDIAPIPE
 
 MEDIA = os.environ.get("VMG_MEDIA")
@@ -45,6 +46,12 @@ def continuation(frames: list[np.ndarray]) -> Continuation:
     )
 
 
+def around(a: list[np.ndarray], b: list[np.ndarray]) -> tuple[Side, Side]:
+    """The poses right before and right after the gap."""
+    first, last = continuation(a[:1]), continuation(b[-1:])
+    return Side(first.joints, first.confidence), Side(last.joints, last.confidence)
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not MEDIA, reason="VMG_MEDIA does not name the folder of real footage")
 def test_flow_is_nearer_than_fade_to_the_pose_between_the_continuations() -> None:
@@ -55,7 +62,9 @@ def test_flow_is_nearer_than_fade_to_the_pose_between_the_continuations() -> Non
         plate = plate_of(footage, reader)
         for i, j in MATCHES:
             a, b = (list(reader.frames(k - half, k + half + 1)) for k in (i, j))
-            gap = Gap(a[0], b[-1], continuation(a[1:-1]), continuation(b[1:-1]), plate.image, plate.image)
+            gap = Gap(
+                a[0], b[-1], continuation(a[1:-1]), continuation(b[1:-1]), plate.image, plate.image, *around(a, b)
+            )
             weights = crossing_weights(gap.length)[:, None, None]
             between = ((1 - weights) * gap.outgoing.joints + weights * gap.incoming.joints)[:, list(MEDIAPIPE.core)]
             for name, engine_errors in errors.items():

@@ -396,7 +396,7 @@ def test_footage_is_described(blender: Blender, dancer: Path, tmp_path: Path) ->
         exact, other, damaged = blender.ask("describe", asked)["footages"]
         assert exact | {"path": "", "footage": ""} == {
             **{"path": "", "footage": "", "fps": "24/1", "size": [512, 768], "frames": 120, "shots": 1, "exact": True},
-            **{"analyzed": False, "frames_without_person": None, "damaged": None},
+            **{"analyzed": False, "frames_without_person": None, "damaged": None, "poses": None},
         }
         assert exact["footage"] == open_footage(dancer).id
         assert (other["exact"], other["frames"], other["damaged"]) == (False, 120, None)
@@ -439,7 +439,7 @@ def test_only_what_is_the_librarys_own_is_counted_and_cleared(blender: Blender, 
     ours = [
         *(f"footage/{key}/{name}" for name in ("index-2.npz", "index.npz", "footage.json", "poses-12ab.npz")),
         *(f"footage/{key}/plate-12ab.npz", f"footage/{key}/.vmg-x.npz", f"graphs/{short}.npz"),
-        *(f"transitions/{short}/0000.png", f"transitions/{short}/0001.png"),
+        *(f"transitions/{short}/{name}" for name in ("0000.png", "0001.png", "skeleton.npz", ".vmg-x.npz")),
     ]
     theirs = [
         *("footage/my holiday.mp4", f"footage/{key}/notes.txt", "footage/index.npz", "graphs/sales.npz", "0000.png"),
@@ -526,6 +526,12 @@ def test_the_server_makes_what_the_command_makes(
     shutil.copytree(analyzed, library)
     (described,) = blender.ask("describe", use(dancer, library=library))["footages"]
     assert (described["analyzed"], described["frames_without_person"]) == (True, 0)
+    poses = protocol.from_json(protocol.Poses, described["poses"])
+    with np.load(library / poses.file) as data:
+        assert data["image"].shape == (described["frames"], 75, 2)
+        left, right = (data["image"][:, list(joints), 0].mean() for joints in (poses.left, poses.right))
+    assert left > right + 10  # px: the dancer faces us
+    assert all(0 <= joint < 75 for bone in poses.bones for joint in bone)
     assert blender.ask("analyze", use(dancer, library=library))["footages"] == [described]
 
     wish = wish_for(dancer, library, keys=(protocol.KeyAt("k", 61, str(dancer), 40, 5),), seed=3)

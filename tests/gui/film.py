@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from . import beginning
+from . import beginning, sight
 from .sight import Box, Spot
 from .user import User, Waiting
 
@@ -25,6 +25,7 @@ def story(user: User, order: dict[str, Any]) -> Waiting[None]:
     with user.step("open the tab"):
         sidebar = yield from user.opens_tab("Motion Graph")
     yield from material(user, sidebar)
+    yield from skeleton(user, sidebar)
     yield from save(user, Path(order["work"]) / "film.blend")
     yield from beats(user, sidebar)
     yield from keyframe(user, sidebar)
@@ -64,6 +65,29 @@ def material(user: User, sidebar: Box) -> Waiting[None]:
         yield 1.0
     with user.step("analyze"):
         yield from user.waits(lambda: user.reads("Analyzed", sidebar), "the analysis", LONG)
+
+
+def skeleton(user: User, sidebar: Box, picture: Path | None = None) -> Waiting[None]:
+    """The skeleton over the preview: there when it is switched on, and gone again; `picture` is taken of it."""
+    with user.step("skeleton over the preview"):
+        yield from _puts_playhead(user, 100)
+        switch = yield from user.scrolls_to("Skeleton", sidebar)
+        preview = user.region("SEQUENCE_EDITOR", "PREVIEW", view_type="PREVIEW")
+        yield from user.clicks(switch)
+        yield from user.waits(lambda: min(_sides(preview)) > 100, "both sides' colours")
+        if picture:
+            middle, half = (preview.left + preview.right) // 2, (preview.bottom - preview.top) // 2
+            sight.take_picture(picture, Box(middle - half, preview.top, middle + half, preview.bottom))
+        yield from user.clicks(switch)
+        yield from user.waits(lambda: max(_sides(preview)) < 10, "their end")
+
+
+def _sides(preview: Box) -> tuple[int, int]:
+    """How many px have the colour of the person's left, and of the right."""
+    red, green, blue = (sight.screen(preview)[..., channel].astype(int) for channel in range(3))
+    left = (red > 240) & (abs(green - 158) < 12) & (blue < 60)
+    right = (red < 80) & (abs(green - 191) < 12) & (blue > 240)
+    return int(left.sum()), int(right.sum())
 
 
 def beats(user: User, sidebar: Box) -> Waiting[None]:

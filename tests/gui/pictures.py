@@ -21,6 +21,7 @@ def story(user: User, order: dict[str, Any]) -> Waiting[None]:
     sight.take_picture(images / "blender_empty_tab.png", sidebar)
     yield from film.material(user, sidebar)
     sight.take_picture(images / "blender_setup.png", sidebar)
+    yield from film.skeleton(user, sidebar, images / "blender_skeleton.png")
     yield from film.save(user, Path(order["work"]) / "film.blend")
     yield from film.beats(user, sidebar)
     sight.take_picture(images / "blender_beats.png", editor)

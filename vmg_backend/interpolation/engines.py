@@ -7,9 +7,16 @@ from collections.abc import Callable, Mapping
 from ..errors import UserError
 from .fade import Fade
 from .flow import Flow
+from .guide import shipped_guide
 from .interpolator import Interpolator
 
-ENGINES: Mapping[str, Callable[[], Interpolator]] = {Fade.name: Fade, Flow.name: Flow}
+
+def guided_flow() -> Flow:
+    """The flow engine with the guide that comes with the package."""
+    return Flow(guide=shipped_guide())
+
+
+ENGINES: Mapping[str, Callable[[], Interpolator]] = {Fade.name: Fade, Flow.name: guided_flow}
 
 
 def make_engine(name: str) -> Interpolator:

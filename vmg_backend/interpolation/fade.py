@@ -12,6 +12,7 @@ class Fade:
     """Cross fade of what really follows on the one side and what really leads to the other."""
 
     name = "fade"
+    guide = None
     version = "1"
 
     def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:

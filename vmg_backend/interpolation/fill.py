@@ -17,11 +17,14 @@ from ..errors import UserError
 from ..files import settings_hash, writing_folder
 from ..footage import Footage, FrameReader
 from ..library import FootageLibrary
+from ..motion.gap import Side
 from ..pose.track import PoseTrack
 from ..progress import SILENT, Progress, shares
 from ..search.path import Path, Transition
 from .interpolator import Continuation, Frames, Gap, Interpolator
 
+CONTEXT = 3
+"""Frames on either side of a gap whose poses an engine gets."""
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
@@ -114,7 +117,9 @@ def fill(
             missing = not _whole(folder, transition.frames, materials[transition.to.footage].footage.size)
             if missing:
                 gap = gap_of(transition, materials, readers, seed)
-                _write(folder, engine.fill(gap, part))
+                if engine.guide:
+                    gap = replace(gap, guide=engine.guide.draw(gap))
+                _write(folder, engine.fill(gap, part), gap.guide)
             yield replace(transition, engine=engine.name, hash=folder.name, frames_dir=str(folder)), missing
 
 
@@ -124,6 +129,7 @@ def transition_hash(transition: Transition, materials: Mapping[str, Material], e
         {
             "engine": engine.name,
             "version": engine.version,
+            "guide": engine.guide.version if engine.guide else None,
             "seed": seed,
             "from": [transition.from_.footage, transition.from_.frame],
             "to": [transition.to.footage, transition.to.frame],
@@ -152,6 +158,8 @@ def gap_of(
         incoming=incoming,
         plate_before=materials[before].plate,
         plate_after=materials[after].plate,
+        before=_poses(materials[before], transition.from_.frame, np.arange(1 - CONTEXT, 1)),
+        after=_poses(materials[after], transition.to.frame, np.arange(CONTEXT)),
         seed=seed,
     )
 
@@ -163,6 +171,17 @@ def _continuation(material: Material, reader: FrameReader, frame: int, half: int
         joints=material.track.image[first : last + 1],
         confidence=material.track.confidence[first : last + 1],
     )
+
+
+def _poses(material: Material, frame: int, around: NDArray[np.int64]) -> Side:
+    """Poses of the frames `around` one, NaN where they are not of its shot."""
+    shots = material.footage.shots
+    first, last = shots[(shots[:, 0] <= frame) & (frame <= shots[:, 1])][0]
+    held = np.clip(frame + around, first, last)
+    there = held == frame + around
+    joints = np.where(there[:, None, None], material.track.image[held], np.nan)
+    confidence = np.where(there[:, None], material.track.confidence[held], 0.0)
+    return Side(joints.astype(np.float32), confidence.astype(np.float32))
 
 
 def _whole(folder: FilePath, frames: int, size: tuple[int, int]) -> bool:
@@ -182,8 +201,10 @@ def _picture(file: FilePath) -> NDArray[np.uint8] | None:
     return None if picture is None else picture.astype(np.uint8, copy=False)
 
 
-def _write(folder: FilePath, frames: Frames) -> None:
+def _write(folder: FilePath, frames: Frames, guide: Side | None) -> None:
     with writing_folder(folder) as temporary:
+        if guide and engine.guide:
+            save_skeleton(temporary, guide.joints, guide.confidence, engine.guide.skeleton)
         for file, frame in zip(_files(temporary, len(frames)), frames, strict=True):
             good, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _FAST_PNG)
             if not good:

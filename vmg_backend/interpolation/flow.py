@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..background.matte import Matte, PersonMatte
 from ..pose.skeletons import MEDIAPIPE, Skeleton
 from ..progress import SILENT, Progress
+from .guide import PoseGuide
 from .interpolator import Continuation, Frames, Gap, crossing_weights
 from .morph import Field, Lines, after, difference, halves, line_field, residual_flow, sample, spread
 from .parallel import WORKERS, in_parallel
@@ -28,6 +29,8 @@ _SURE = 0.5
 """Confidence from which a joint carries its limb."""
 _NEUTRAL = 0.5
 """What stands for the background while the person's motion is looked for."""
+_AGREED, _APART = 0.15, 0.45
+"""Distances of a joint between both continuations, in the person's size: below they agree, above the guide is heard."""
 _ALIKE, _UNLIKE = 0.10, 0.25
 """Differences (of 1) between the two warped people: below they mix, above the nearer one is shown alone."""
 _SWITCH = 0.06
@@ -70,22 +73,30 @@ class Flow:
         Of the gap's joints.
     matting : callable, optional
         Makes what cuts the person out.
+    guide : PoseGuide, optional
+        What draws the joints on the way; without one they go from the one side to the other as those cross over.
     """
 
     name = "flow"
-    version = "1"
+    version = "2"
 
-    def __init__(self, skeleton: Skeleton = MEDIAPIPE, matting: Callable[[], PersonMatte] = PersonMatte) -> None:
+    def __init__(
+        self,
+        skeleton: Skeleton = MEDIAPIPE,
+        matting: Callable[[], PersonMatte] = PersonMatte,
+        guide: PoseGuide | None = None,
+    ) -> None:
         self._matting = matting
+        self.guide = guide
         fingers = {*skeleton.left_hand, *skeleton.right_hand}
         self._bones = np.array([bone for bone in skeleton.bones if not fingers & set(bone)])
 
     def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
         """The n frames [n, H, W, 3] of `gap`."""
         mattes_a, mattes_b = self._mattes(gap, progress.part(0.0, 0.5, "Cutting out the person"))
-        a_lines, b_lines, sure = self._lines(gap)
-        crop = _crop_of([*mattes_a, *mattes_b])
         weights = crossing_weights(gap.length)
+        a_lines, b_lines, between, sure = self._lines(gap, weights)
+        crop = _crop_of([*mattes_a, *mattes_b])
 
         def draw(k: int) -> NDArray[np.uint8]:
             a, b, weight = gap.outgoing.frames[k], gap.incoming.frames[k], float(weights[k])
@@ -95,6 +106,7 @@ class Flow:
                 layer = _person(
                     (_cut_out(a[window], mattes_a[k][window]), _cut_out(b[window], mattes_b[k][window])),
                     (_scaled(a_lines[k][sure[k]], crop), _scaled(b_lines[k][sure[k]], crop)),
+                    _scaled(between[k][sure[k]], crop),
                     crop,
                     weight,
                 )
@@ -126,13 +138,16 @@ class Flow:
             mattes = in_parallel(cut, range(2 * gap.length), progress)
         return mattes[: gap.length], mattes[gap.length :]
 
-    def _lines(self, gap: Gap) -> tuple[Lines, Lines, NDArray[np.bool_]]:
-        """Both sides' bones [n, L, 2, 2] in px, and which [n, L] are sure on both."""
+    def _lines(self, gap: Gap, weights: NDArray[np.float64]) -> tuple[Lines, Lines, Lines, NDArray[np.bool_]]:
+        """Both sides' bones [n, L, 2, 2] in px, those in between, and which [n, L] are sure on both sides."""
         a, b = gap.outgoing, gap.incoming
-        apart = _smoothed(b.joints.astype(np.float64) - a.joints)
-        ends_a = a.joints[:, self._bones].astype(np.float64)
-        ends_b = ends_a + apart[:, self._bones]
-        return ends_a, ends_b, self._sure(a) & self._sure(b) & np.isfinite(ends_b).all(axis=(-2, -1))
+        joints_a = a.joints.astype(np.float64)
+        apart = _smoothed(b.joints - joints_a)
+        between = joints_a + weights[:, None, None] * apart
+        if gap.guide:
+            between += _disagreement(apart, _size(joints_a))[:, None] * np.nan_to_num(gap.guide.joints - between)
+        ends_a, ends_b, bent = (joints[:, self._bones] for joints in (joints_a, joints_a + apart, between))
+        return ends_a, ends_b, bent, self._sure(a) & self._sure(b) & np.isfinite(ends_b).all(axis=(-2, -1))
 
     def _sure(self, side: Continuation) -> NDArray[np.bool_]:
         """Which bones [n, L] are known well."""
@@ -144,6 +159,23 @@ def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Over the first axis by 1-2-1, the ends as they are; joints jitter, the distance of two continuations does not."""
     padded = np.concatenate([values[:1], values, values[-1:]])
     return np.asarray((padded[:-2] + 2.0 * padded[1:-1] + padded[2:]) / 4.0, np.float64)
+
+
+def _disagreement(apart: NDArray[np.float64], size: float) -> NDArray[np.float64]:
+    """How far two continuations `apart` [n, J, 2] show different motion, for each joint 0 to 1 [J].
+
+    Where they agree, what they agree on is real motion, and no guess is better. One number for the whole gap: a joint
+    that is guided now and then would tremble.
+    """
+    farthest = np.nan_to_num(np.linalg.norm(apart, axis=-1)).max(axis=0) / size
+    share = np.clip((farthest - _AGREED) / (_APART - _AGREED), 0.0, 1.0)
+    return np.asarray(share * share * (3.0 - 2.0 * share), np.float64)
+
+
+def _size(joints: NDArray[np.float64]) -> float:
+    """Root mean square distance of joints [n, J, 2] from their middle, px."""
+    offsets = joints - np.nanmean(joints, axis=1, keepdims=True)
+    return max(float(np.sqrt(np.nanmean((offsets**2).sum(axis=-1)))), 1.0)
 
 
 def _crop_of(mattes: list[Matte]) -> _Crop | None:
@@ -169,11 +201,14 @@ def _cut_out(frame: NDArray[np.uint8], matte: Matte) -> NDArray[np.float32]:
 
 
 def _person(
-    people: tuple[NDArray[np.float32], NDArray[np.float32]], lines: tuple[Lines, Lines], crop: _Crop, weight: float
+    people: tuple[NDArray[np.float32], NDArray[np.float32]],
+    lines: tuple[Lines, Lines],
+    between: Lines,
+    crop: _Crop,
+    weight: float,
 ) -> NDArray[np.float32]:
-    """One person [H, W, 4], premultiplied, at `weight` between the two cut-out ones."""
+    """One person [H, W, 4], premultiplied, of the two cut-out ones mixed by `weight`, with limbs on `between`."""
     height, width = crop.small
-    between = (1.0 - weight) * lines[0] + weight * lines[1]
     posed = [line_field(between, side, (height, width)) for side in lines]
     small = [_resized(person, (height, width)) for person in people]
     forth, back = residual_flow(*(_grey(sample(image, field)) for image, field in zip(small, posed, strict=True)))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..motion.gap import Side
 from ..progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from .guide import PoseGuide
 
 Frames = NDArray[np.uint8]
 """RGB frames [n, H, W, 3]."""
@@ -45,7 +49,11 @@ class Gap:
         What really comes after `start`, and what really leads to `end`.
     plate_before, plate_after : uint8 [H, W, 3] or None
         The empty background of each side's footage, where its camera stands still.
+    before, after : Side
+        Poses [s, J, 2] of the frames before and after the gap; NaN where the footage has none.
     seed : int
+    guide : Side or None
+        Where the joints [n, J, 2] shall go, for engines that are guided.
     """
 
     start: NDArray[np.uint8]
@@ -54,7 +62,10 @@ class Gap:
     incoming: Continuation
     plate_before: NDArray[np.uint8] | None
     plate_after: NDArray[np.uint8] | None
+    before: Side
+    after: Side
     seed: int = 0
+    guide: Side | None = None
 
     @property
     def length(self) -> int:
@@ -71,10 +82,15 @@ class Interpolator(Protocol):
         The name in the command line and in every result: ``fade``, ``flow``, ``hminterp``.
     version : str
         Changes whenever the pixels that the engine makes change; part of a transition's hash.
+    guide : PoseGuide or None
+        What draws the joints that the engine wants to be given.
     """
 
     name: str
     version: str
+
+    @property
+    def guide(self) -> PoseGuide | None: ...  # noqa: D102
 
     def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
         """The n frames [n, H, W, 3] between `gap.start` and `gap.end`."""

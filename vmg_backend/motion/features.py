@@ -9,19 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gap import PoseGap, ends
+from .regression import features, straight
 
 LONGEST = 64
 """Frames of the longest gap."""
 SLOTS = 3
 """Frames of context on each side that there is room for."""
 _FLAGS = 5
+_DYNAMICS = 4
+"""Velocity and acceleration on both sides, as `regression.features` has them."""
 
 Floats = NDArray[np.float32]
 
 
 def widths(joints: int) -> tuple[int, int]:
     """Length of a frame's row without the noisy offset, and of the row of both ends."""
-    return joints * 9 + _FLAGS, 2 * SLOTS * joints * 3
+    return joints * 9 + _FLAGS, joints * (2 * SLOTS * 3 + 2 * _DYNAMICS)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Told:
         A row for each frame before, in and after the gap: place (in the gap the base's), confidence, both
         continuations less the base, flags.
     ends : float32 [B, E]
-        The poses on both sides.
+        The poses on both sides, and how they move.
     base : float32 [B, n, J, 2]
         Normalised; to this the predicted offset is added.
     centre : float64 [B, 1, 1, 2]
@@ -78,8 +81,8 @@ def tell(gaps: Sequence[PoseGap], base: NDArray[np.float64]) -> Told:
 
     before = told.normalized(np.stack([gap.before for gap in gaps]))
     after = told.normalized(np.stack([gap.after for gap in gaps]))
-    sure_before = np.stack([gap.confidence_before for gap in gaps])
-    sure_after = np.stack([gap.confidence_after for gap in gaps])
+    sure_before = _sureness(np.stack([gap.confidence_before for gap in gaps]))
+    sure_after = _sureness(np.stack([gap.confidence_after for gap in gaps]))
     between = told.normalized(base)
     sure_between = np.repeat(np.minimum(sure_before[:, -1:], sure_after[:, :1]), length, axis=1)
 
@@ -95,14 +98,18 @@ def tell(gaps: Sequence[PoseGap], base: NDArray[np.float64]) -> Told:
                 sure = np.where(np.isnan(side.joints[..., 0]), 0.0, side.confidence)
                 place = (side.joints - centre[index]) / size[index] - between[index]
                 parts[number][index, inside] = np.where(sure[..., None] > 0.0, place, 0.0).reshape(length, -1)
-                parts[number + 1][index, inside] = sure
+                parts[number + 1][index, inside] = _sureness(sure)
     flags = parts[6]
     flags[:, :, 0] = (rows < 0) | (rows >= length)
     flags[:, :, 1] = np.clip((rows + 1.0) / (length + 1.0), 0.0, 1.0)
     flags[:, :, 2] = length / LONGEST
     flags[:, :, 3] = context / SLOTS
     flags[:, :, 4] = np.array([gap.outgoing is not None for gap in gaps])[:, None]
-    both = np.concatenate([_slotted(before, sure_before, -1), _slotted(after, sure_after, 0)], axis=1)
+    motion = features(gaps, straight(gaps))[:, 0, ..., :_DYNAMICS] / size[:, 0, ..., None]
+    motion = np.sign(motion) * np.log1p(np.abs(motion))  # noise may make accelerations huge in long gaps
+    both = np.concatenate(
+        [_slotted(before, sure_before, -1), _slotted(after, sure_after, 0), motion.reshape(len(gaps), -1)], axis=1
+    ).astype(np.float32)
     return Told(frames, both, between, centre, size)
 
 
@@ -116,6 +123,11 @@ def _place_and_size(
     spread = np.nansum((poses - middle) ** 2, axis=(2, 3), keepdims=True) / count
     size = np.sqrt(spread.mean(axis=1, keepdims=True))
     return middle.mean(axis=1, keepdims=True), np.maximum(size, 1.0)
+
+
+def _sureness(confidence: Floats) -> Floats:
+    """Confidence by the logarithm of what it lacks: 0 where nothing is known, 1 where it is known exactly."""
+    return np.asarray(-np.log10(1.0 - np.clip(confidence, 0.0, 1.0) + 1e-4) / 4.0, np.float32)
 
 
 def _slotted(poses: Floats, sure: Floats, nearest: int) -> Floats:

@@ -121,11 +121,15 @@ def with_context(gap: PoseGap, context: int) -> PoseGap:
     )
 
 
-def fill_together(gaps: Sequence[PoseGap], fill: Callable[[list[PoseGap]], NDArray[np.floating[Any]]]) -> list[Joints]:
-    """Fill gaps by a function that takes gaps of one shape and gives joints [B, n, J, D]."""
+def fill_together(
+    gaps: Sequence[PoseGap],
+    fill: Callable[[list[PoseGap]], NDArray[np.floating[Any]]],
+    kind: Callable[[PoseGap], int] = lambda _: 0,
+) -> list[Joints]:
+    """Fill gaps by a function that takes gaps of one shape and kind and gives joints [B, n, J, D]."""
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, gap in enumerate(gaps):
-        groups[gap.shape].append(index)
+        groups[*gap.shape, kind(gap)].append(index)
     filled = {
         index: joints.astype(np.float32)
         for group in groups.values()

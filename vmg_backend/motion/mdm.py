@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .baselines import HERMITE, LINEAR
-from .features import LONGEST, SLOTS, Floats, Told, tell
+from .features import LONGEST, SLOTS, Floats, tell
 from .forward import Forward
 from .gap import Joints, PoseGap, fill_together
+from .regression import kind, predict
 from .schedule import ddim
 from .weights import Weights
 
-BASES = (LINEAR, HERMITE)
-"""The in-betweens whose error is predicted, by their number in the weights' table."""
 _TOGETHER = 64
 """Motions that are walked from noise at once."""
 
@@ -46,13 +44,14 @@ class MotionDiffusion:
 
     def fill(self, gaps: Sequence[PoseGap], seed: int = 0) -> list[Joints]:
         """The joints [n, J, 2] in each gap."""
-        return fill_together(gaps, lambda group: self._between(group, seed))
+        return fill_together(gaps, lambda group: self._between(group, seed), kind)
 
     def _between(self, gaps: list[PoseGap], seed: int) -> NDArray[np.float32]:
         length = gaps[0].length
         if length > LONGEST:
             raise ValueError(f"Gaps of {length} frames are longer than the network's {LONGEST}.")
-        told = tell(gaps, base_of(gaps, self._weights.base))
+        at = cell(gaps)
+        told = tell(gaps, predict(gaps, self._weights.base[at][:length]))
         noise = np.random.default_rng([seed, length]).standard_normal(
             (self._samples, *told.base.shape[1:]), dtype=np.float32
         )
@@ -61,7 +60,7 @@ class MotionDiffusion:
             self._walk(told.frames[first : first + each], told.ends[first : first + each], noise)
             for first in range(0, len(gaps), each)
         ]
-        offset = np.concatenate(offsets) * sigma_of(self._weights.sigma, told)
+        offset = np.concatenate(offsets) * self._weights.sigma[at][:length, None, None]
         filled = told.in_pixels(told.base + offset)
         unknown = np.isnan(np.stack([np.concatenate([gap.before, gap.after]) for gap in gaps])).all(axis=(1, 3))
         filled[np.broadcast_to(unknown[:, None], filled.shape[:3])] = np.nan
@@ -80,17 +79,6 @@ class MotionDiffusion:
         return mean
 
 
-def slot(context: int) -> int:
-    """Where s frames of context stand in the weights' tables."""
-    return int(context >= SLOTS)
-
-
-def base_of(gaps: list[PoseGap], table: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The in-between [B, n, J, 2] that the network corrects, in px."""
-    return BASES[table[slot(len(gaps[0].before)), gaps[0].length]].between(gaps)
-
-
-def sigma_of(table: Floats, told: Told) -> Floats:
-    """How far truth is from the base [n, 1, 1], normalised."""
-    length = told.base.shape[1]
-    return table[slot(told.context), length, :length, None, None]
+def cell(gaps: Sequence[PoseGap]) -> tuple[int, int, int]:
+    """Where gaps of one shape and kind stand in the weights' tables: context, kind, length."""
+    return int(len(gaps[0].before) >= SLOTS), kind(gaps[0]), gaps[0].length

@@ -17,7 +17,7 @@ from ..files import writing
 SHIPPED = Path(__file__).parent / "weights" / "mdm.safetensors"
 """The weights that come with the package."""
 _FORMAT = "vmg motion diffusion 1"
-_TABLES = ("table.sigma", "table.base")
+_TABLES = ("table.base", "table.sigma")
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class Weights:
         The network's, by their names in `network.MotionTransformer`.
     heads : int
         Of attention.
-    sigma : float32 [2, 65, 64]
-        Root mean square of truth less base, normalised: by context (1 or 3 frames), the gap's length and the frame.
-    base : uint8 [2, 65]
-        Which of `features.BASES` the offset is from: by context and the gap's length.
+    base : float32 [2, 3, 65, 64, 6]
+        Weights of `regression`: by context (1 or 3 frames), kind, the gap's length and the frame.
+    sigma : float32 [2, 3, 65, 64]
+        Root mean square of truth less base, normalised; in the same order.
     about : mapping
         Recipe, data, results of validation, the table of `choice`.
     """
 
     tensors: Mapping[str, NDArray[np.float32]]
     heads: int
+    base: NDArray[np.float32]
     sigma: NDArray[np.float32]
-    base: NDArray[np.uint8]
     about: Mapping[str, Any]
 
     def save(self, path: Path) -> None:
@@ -49,7 +49,7 @@ class Weights:
         from safetensors.numpy import save_file
 
         tensors: dict[str, NDArray[Any]] = {name: tensor.astype(np.float16) for name, tensor in self.tensors.items()}
-        tables: dict[str, NDArray[Any]] = dict(zip(_TABLES, (self.sigma, self.base), strict=True))
+        tables: dict[str, NDArray[Any]] = dict(zip(_TABLES, (self.base, self.sigma), strict=True))
         metadata = {"format": _FORMAT, "heads": str(self.heads), "about": json.dumps(self.about)}
         with writing(path) as temporary:
             save_file(tensors | tables, temporary, metadata)
@@ -74,6 +74,6 @@ class Weights:
             raise UserError(f"{path} cannot be read as weights: {error}.", remedy, title="No weights") from error
         if metadata.get("format") != _FORMAT:
             raise UserError(f"{path} holds no Motion Diffusion Model of this version.", remedy, title="Other weights")
-        sigma, base = (tensors.pop(name) for name in _TABLES)
+        base, sigma = (tensors.pop(name) for name in _TABLES)
         network = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
-        return cls(network, int(metadata["heads"]), sigma, base, json.loads(metadata["about"]))
+        return cls(network, int(metadata["heads"]), base, sigma, json.loads(metadata["about"]))

@@ -21,8 +21,6 @@ _HALF_LIMB, _DOT, _FINGER, _FACE_DOT = 4, 4, 2, 3
 """px of the canvas: half the breadth of a limb, radius of a joint, breadth of a finger, radius of a face point."""
 _DIMMED = 0.6
 """Limbs are that much darker than joints."""
-_FRACTION_BITS = 6
-"""OpenCV's fixed point: places are told to 1/64 px of the canvas."""
 
 
 @dataclass(frozen=True)
@@ -183,22 +181,22 @@ def _ellipses(canvas: Picture, ends: Floats, light: Floats, colours: Floats) -> 
     across = half[:, ::-1] * (-1, 1) / np.maximum(np.linalg.norm(half, axis=-1, keepdims=True), 1e-6) * _HALF_LIMB
     outlines = middle[:, None] + np.cos(_TURN) * half[:, None] + np.sin(_TURN) * across[:, None]
     for outline, colour in _lit(outlines, light, colours):
-        cv2.fillConvexPoly(canvas, outline, colour, cv2.LINE_8, _FRACTION_BITS)
+        cv2.fillConvexPoly(canvas, outline, colour)
 
 
 def _lines(canvas: Picture, ends: Floats, light: Floats, colours: Floats) -> None:
     for line, colour in _lit(ends, light, colours):
-        cv2.line(canvas, line[0].tolist(), line[1].tolist(), colour, _FINGER, cv2.LINE_8, _FRACTION_BITS)
+        cv2.line(canvas, line[0].tolist(), line[1].tolist(), colour, _FINGER)
 
 
 def _dots(canvas: Picture, points: Floats, light: Floats, colours: Floats, radius: int) -> None:
     for point, colour in _lit(points, light, colours):
-        cv2.circle(canvas, point.tolist(), radius << _FRACTION_BITS, colour, cv2.FILLED, cv2.LINE_8, _FRACTION_BITS)
+        cv2.circle(canvas, point.tolist(), radius, colour, cv2.FILLED)
 
 
 def _lit(places: Floats, light: Floats, colours: Floats) -> Iterator[tuple[NDArray[np.int32], list[float]]]:
-    """What is bright at all: its places in OpenCV's fixed point, and its colour."""
+    """What is bright at all: its places in whole px of the canvas, and its colour."""
     shown = np.flatnonzero(light)
-    fixed = np.rint(places[shown] * (1 << _FRACTION_BITS)).astype(np.int32)
+    whole = np.rint(places[shown]).astype(np.int32)
     lit = np.rint(np.broadcast_to(colours, (len(light), 3))[shown] * light[shown, None])
-    return zip(fixed, lit.tolist(), strict=True)
+    return zip(whole, lit.tolist(), strict=True)

@@ -15,6 +15,8 @@ from .corruption import corrupt
 from .mocap import Motion
 from .windows import Takes, hips, mirror, reshape, torso_length
 
+EXACT_SHARE = 0.3
+"""Of batches whose known poses are exact, with confidence 1: such as an animator draws."""
 CUT_SHARE = 0.35
 """Of batches whose gaps are cuts: with continuations that differ."""
 CUT_HIPS, CUT_POSE = (0.05, 0.6), (0.1, 0.5)
@@ -112,7 +114,10 @@ class MotionBatches:
         joints, take = self._takes.draw(length + 2 * context, count, rng)
         joints = reshape(mirror(joints, rng.random(count) < 0.5), rng)
         batch = _seen(joints, random_cameras(joints, rng), length, context, take)
-        return _noisy(_cut(batch, rng) if rng.random() < CUT_SHARE else batch, rng)
+        which = rng.random()
+        if which < EXACT_SHARE:
+            return batch
+        return _noisy(_cut(batch, rng) if which < EXACT_SHARE + CUT_SHARE else batch, rng)
 
 
 def fixed_gaps(motions: Sequence[Motion], length: int, context: int, seed: int = 0) -> GapBatch:

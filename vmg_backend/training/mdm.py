@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,8 +22,9 @@ from ..errors import UserError
 from ..files import writing
 from ..motion.features import LONGEST, tell
 from ..motion.gap import PoseGap
-from ..motion.mdm import BASES, base_of, sigma_of
+from ..motion.mdm import cell
 from ..motion.network import MotionTransformer, Size
+from ..motion.regression import FEATURES, KINDS, Fit, predict, straight
 from ..motion.schedule import signal_share
 from ..motion.weights import Weights
 from ..progress import SILENT, Progress
@@ -30,7 +32,8 @@ from ..progress import SILENT, Progress
 CONTEXTS = (1, 3)
 _TINY = 1e-3
 """Least normalised deviation, so that a frame without any is no division by zero."""
-_TABLE_BATCHES = 4
+_TABLE_BATCHES = 12
+"""Batches of each context and length, of all kinds, from which base and deviation are found."""
 _SAVE_EVERY = 60.0
 """Seconds between two states from which training can go on."""
 
@@ -91,9 +94,9 @@ class Recipe:
     width: int = 128
     pairs: int = 3
     heads: int = 4
-    steps: int = 8000
+    steps: int = 7000
     batch: int = 64
-    rate: float = 1e-3
+    rate: float = 7e-4
     decay: float = 0.01
     keep: float = 0.999
     velocity: float = 0.5
@@ -132,7 +135,7 @@ class Training:
         self._average = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
         self._optimizer = torch.optim.AdamW(self._network.parameters(), recipe.rate, (0.9, 0.98), 1e-8, recipe.decay)
         self._step = 0
-        self._tables: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
+        self._tables: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     @property
     def step(self) -> int:
@@ -172,33 +175,28 @@ class Training:
         if self._tables is None:
             raise ValueError("Nothing was learned yet.")
         tensors = {name: tensor.numpy().copy() for name, tensor in self._average.items()}
-        sigma, base = self._tables
+        base, sigma = self._tables
         recipe = {**asdict(self._recipe), "steps_made": self._step}
-        return Weights(tensors, self._recipe.heads, sigma, base, {"recipe": recipe, **about})
+        return Weights(tensors, self._recipe.heads, base, sigma, {"recipe": recipe, **about})
 
-    def _measure(self, progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """For each context and length the better base, and the deviation of truth from it in each frame."""
-        random = np.random.default_rng([self._recipe.seed, 1])
-        sigma = np.ones((len(CONTEXTS), LONGEST + 1, LONGEST), np.float32)
-        base = np.zeros((len(CONTEXTS), LONGEST + 1), np.uint8)
+    def _measure(self, progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """For each context, kind and length the base, and the deviation of truth from it in each frame."""
+        recipe = self._recipe
+        random = np.random.default_rng([recipe.seed, 1])
+        shape = (len(CONTEXTS), len(KINDS), LONGEST + 1, LONGEST)
+        base, sigma = np.zeros((*shape, FEATURES), np.float32), np.ones(shape, np.float32)
         for row, context in enumerate(CONTEXTS):
-            for length in range(1, self._recipe.longest + 1):
-                progress.update((row + length / self._recipe.longest) / len(CONTEXTS))
-                squares = np.zeros((len(BASES), length))
+            for length in range(1, recipe.longest + 1):
+                progress.update((row + length / recipe.longest) / len(CONTEXTS))
+                kinds: dict[tuple[int, int, int], list[Lesson]] = defaultdict(list)
                 for _ in range(_TABLE_BATCHES):
-                    lesson = self._draw(random, self._recipe.batch, context, length)
-                    gaps = lesson.gaps()
-                    for number, candidate in enumerate(BASES):
-                        told = tell(gaps, candidate.between(gaps))
-                        offset = told.normalized(lesson.truth) - told.base
-                        squares[number] += (lesson.confidence[..., None] * offset**2).mean(
-                            axis=(0, 2, 3)
-                        ) / _TABLE_BATCHES
-                base[row, length] = squares.sum(axis=1).argmin()
-                sigma[row, length, :length] = np.maximum(np.sqrt(squares[base[row, length]]), _TINY)
-        return sigma, base
+                    lesson = self._draw(random, recipe.batch, context, length)
+                    kinds[cell(lesson.gaps())].append(lesson)
+                for at, lessons in kinds.items():
+                    base[at][:length], sigma[at][:length] = _fitted(lessons)
+        return base, sigma
 
-    def _learn(self, sigma: NDArray[np.float32], base: NDArray[np.uint8]) -> float:
+    def _learn(self, base: NDArray[np.float32], sigma: NDArray[np.float32]) -> float:
         """One step; gives its loss."""
         recipe = self._recipe
         random = np.random.default_rng([recipe.seed, 2, self._step])  # the same step learns the same, resumed or not
@@ -206,11 +204,12 @@ class Training:
         length = int(np.clip(round(random.lognormal(math.log(recipe.typical), 0.7)), 1, recipe.longest))
         lesson = self._draw(random, recipe.batch, context, length)
         gaps = lesson.gaps()
-        told = tell(gaps, base_of(gaps, base))
-        deviation = sigma_of(sigma, told)
+        at = cell(gaps)
+        told = tell(gaps, predict(gaps, base[at][:length]))
+        deviation = sigma[at][:length, None, None]
         clean = torch.from_numpy((told.normalized(lesson.truth) - told.base) / deviation)
         weight = torch.from_numpy(lesson.confidence[..., None] * deviation / deviation.max())
-        moment = random.random(len(gaps)).astype(np.float32)
+        moment = np.sqrt(random.random(len(gaps))).astype(np.float32)  # most is decided where there is most noise
         share = torch.from_numpy(signal_share(moment).astype(np.float32))[:, None, None, None]
         noise = torch.from_numpy(random.standard_normal(clean.shape, dtype=np.float32))
         noisy = share.sqrt() * clean + (1.0 - share).sqrt() * noise
@@ -245,7 +244,7 @@ class Training:
         for number, held in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in held.items()}
         if self._tables is not None:
-            tensors |= dict(zip(("table.sigma", "table.base"), map(torch.from_numpy, self._tables), strict=True))
+            tensors |= dict(zip(("table.base", "table.sigma"), map(torch.from_numpy, self._tables), strict=True))
         metadata = {"recipe": json.dumps(asdict(self._recipe)), "step": str(self._step)}
         with writing(path) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
@@ -276,7 +275,22 @@ class Training:
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": held})
         self._step = int(metadata["step"])
         if "table.sigma" in tensors:
-            self._tables = tensors["table.sigma"].numpy(), tensors["table.base"].numpy()
+            self._tables = tensors["table.base"].numpy(), tensors["table.sigma"].numpy()
+
+
+def _fitted(lessons: list[Lesson]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The base's weights [n, 6] for lessons of one shape and kind, and truth's deviation [n] from it."""
+    fit = Fit(lessons[0].truth.shape[1])
+    for lesson in lessons:
+        gaps = lesson.gaps()
+        fit.add(gaps, lesson.truth, lesson.confidence, tell(gaps, straight(gaps)).size)
+    squares = []
+    for lesson in lessons:
+        gaps = lesson.gaps()
+        told = tell(gaps, predict(gaps, fit.weights()))
+        offset = told.normalized(lesson.truth) - told.base
+        squares.append((lesson.confidence[..., None] * offset**2).mean(axis=(0, 2, 3)))
+    return fit.weights(), np.maximum(np.sqrt(np.mean(squares, axis=0)), _TINY)
 
 
 def _warmth(done: float) -> float:

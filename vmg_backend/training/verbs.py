@@ -6,11 +6,23 @@ import argparse
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..files import check_output
-from ..progress import Progress
+from ..progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..motion.choice import Table
+    from ..motion.weights import Weights
+    from .mocap import Motion
+
+VALIDATED = (4, 8, 12, 24, 48)
+"""Frames of the gaps by which it is chosen what fills which."""
+BATCHES = 3
+"""Of gaps of each length for that."""
 
 
 def train_mdm(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -21,7 +33,6 @@ def train_mdm(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             'Install it beside the backend: pip install "vmg_backend[train]".',
             title="No torch",
         )
-    from ..motion.weights import Weights
     from ..pose.skeletons import MOTION
     from .gaps import MotionBatches
     from .mdm import RECIPES, Training
@@ -36,7 +47,8 @@ def train_mdm(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     if words.steps:
         recipe = replace(recipe, steps=words.steps)
     state = words.out.with_name(f"{words.out.name}.state")
-    takes = split(read_motions(words.motion, progress.part(0.0, 0.02, "Reading")))["training"]
+    parts = split(read_motions(words.motion, progress.part(0.0, 0.02, "Reading")))
+    takes = parts["training"]
     training = Training(MotionBatches(takes).draw, len(MOTION.joints), recipe)
     if state.exists():
         training.resume(state)
@@ -45,18 +57,34 @@ def train_mdm(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     def said(step: int, loss: float) -> None:
         print(f"step {step}: loss {loss:.4f}", file=sys.stderr)
 
-    training.run(state, progress.part(0.02, 1.0), said)
-    data = {
-        "takes": len(takes),
-        "seconds": round(sum(len(take.joints) for take in takes) / RATE),
-        "names": [path.name for path in words.motion],
+    training.run(state, progress.part(0.02, 0.9), said)
+    about: dict[str, Any] = {
+        "data": {
+            "takes": len(takes),
+            "seconds": round(sum(len(take.joints) for take in takes) / RATE),
+            "files": [path.name for path in words.motion],
+        }
     }
-    weights: Weights = training.weights({"data": data})
-    weights.save(words.out)
+    summary = f"{words.out}: {training.step} steps on {about['data']['seconds']} s of motion"
+    if parts["validation"]:
+        table = validated(training.weights(about), parts["validation"], progress.part(0.9, 1.0))
+        about["choice"] = table.as_json()
+        summary += f"; best for {sum(rule.method == 'mdm' for rule in table.rules)} of {len(table.rules)} kinds of gaps"
+    else:
+        summary += "; nobody for validation among them, so it is not said where it is the best"
+    training.weights(about).save(words.out)
     state.unlink()
-    return {
-        "out": str(words.out),
-        "steps": training.step,
-        "data": data,
-        "summary": f"{words.out}: {training.step} steps on {data['seconds']} s of motion",
-    }
+    return {"out": str(words.out), "steps": training.step, **about, "summary": summary}
+
+
+def validated(weights: Weights, takes: Sequence[Motion], progress: Progress = SILENT) -> Table:
+    """What fills which kind of gap best, on takes of people that the network has not seen."""
+    from ..evaluation.motion_sources import estimated_gaps
+    from ..motion.baselines import BLEND, baselines
+    from ..motion.choice import make_table
+    from ..motion.mdm import MotionDiffusion
+    from ..pose.skeletons import MOTION
+
+    network = MotionDiffusion(weights)
+    methods = {**baselines(MOTION), BLEND.name: BLEND, network.name: network}
+    return make_table(estimated_gaps(takes, VALIDATED, BATCHES), methods, {network.name}, progress)
