@@ -19,7 +19,7 @@ from vmg_backend.motion.regression import KINDS, Fit, features, kind, predict, s
 from vmg_backend.motion.schedule import ddim, signal_share
 from vmg_backend.motion.weights import Weights
 from vmg_backend.progress import Progress
-from vmg_backend.training.mdm import RECIPES, Training
+from vmg_backend.training.mdm import RECIPES, Training, _fill_in
 
 JOINTS = 5
 
@@ -278,8 +278,20 @@ class Circles:
         return [PoseGap(a, b, sure, sure, self.truth.shape[1]) for a, b in zip(self.before, self.after, strict=True)]
 
 
+def test_lengths_that_were_not_drawn_take_after_their_neighbours():
+    base, sigma = np.zeros((1, 2, 11, 10, 6), np.float32), np.ones((1, 2, 11, 10), np.float32)
+    met = np.zeros((1, 2, 11), bool)
+    met[0, 0, 4] = True
+    base[0, 0, 4, :4, 2], sigma[0, 0, 4, :4] = [1.0, 2.0, 3.0, 4.0], [0.2, 0.4, 0.6, 0.8]
+    _fill_in(base, sigma, met)
+    np.testing.assert_allclose(sigma[0, 0, 9, :9], np.clip(np.arange(1, 10) / 10, 0.2, 0.8), atol=1e-6)
+    np.testing.assert_allclose(base[0, 0, 9, :9, 2], np.clip(np.arange(1, 10) / 2, 1.0, 4.0), atol=1e-6)
+    assert not base[0, 1].any()  # nothing to take after
+    assert (sigma[0, 1] == 1.0).all()
+
+
 def test_a_miniature_learns_curved_motion(tmp_path):
-    training = Training(Circles.draw, JOINTS, replace(RECIPES["tiny"], longest=16))
+    training = Training(Circles.draw, JOINTS, replace(RECIPES["tiny"], steps=250, longest=16))
     training.run(tmp_path / "state")
     model = MotionDiffusion(training.weights({}))
     lesson = Circles.draw(np.random.default_rng(99), 200, 3, 14)

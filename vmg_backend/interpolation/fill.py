@@ -18,6 +18,7 @@ from ..files import settings_hash, writing_folder
 from ..footage import Footage, FrameReader
 from ..library import FootageLibrary
 from ..motion.gap import Side
+from ..pose.drawing import save_skeleton
 from ..pose.track import PoseTrack
 from ..progress import SILENT, Progress, shares
 from ..search.path import Path, Transition
@@ -119,7 +120,11 @@ def fill(
                 gap = gap_of(transition, materials, readers, seed)
                 if engine.guide:
                     gap = replace(gap, guide=engine.guide.draw(gap))
-                _write(folder, engine.fill(gap, part), gap.guide)
+                frames = engine.fill(gap, part)
+                with writing_folder(folder) as temporary:
+                    _write(temporary, frames)
+                    if gap.guide and engine.guide:
+                        save_skeleton(temporary, gap.guide.joints, gap.guide.confidence, engine.guide.skeleton)
             yield replace(transition, engine=engine.name, hash=folder.name, frames_dir=str(folder)), missing
 
 
@@ -201,15 +206,12 @@ def _picture(file: FilePath) -> NDArray[np.uint8] | None:
     return None if picture is None else picture.astype(np.uint8, copy=False)
 
 
-def _write(folder: FilePath, frames: Frames, guide: Side | None) -> None:
-    with writing_folder(folder) as temporary:
-        if guide and engine.guide:
-            save_skeleton(temporary, guide.joints, guide.confidence, engine.guide.skeleton)
-        for file, frame in zip(_files(temporary, len(frames)), frames, strict=True):
-            good, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _FAST_PNG)
-            if not good:
-                raise ValueError(f"{file.name} could not be encoded")
-            file.write_bytes(data.tobytes())
+def _write(folder: FilePath, frames: Frames) -> None:
+    for file, frame in zip(_files(folder, len(frames)), frames, strict=True):
+        good, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _FAST_PNG)
+        if not good:
+            raise ValueError(f"{file.name} could not be encoded")
+        file.write_bytes(data.tobytes())
 
 
 def read_transition(transition: Transition) -> Frames:

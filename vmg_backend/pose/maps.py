@@ -150,10 +150,7 @@ def draw(
         points, sure = placed(COCO_WHOLEBODY)
         _dots(canvas, points[_FACE], _light(sure[_FACE], style.detail_cut, style), _FACE_DOTS, _FACE_DOT)
 
-    # By halves, and not at once, so that nothing slips through between the samples of a small picture.
-    while min(canvas.shape[:2]) >= 2 * min(size):
-        canvas = cv2.resize(canvas, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    picture = cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)
+    picture = _scaled(canvas, size)
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if style.swapped else picture, np.uint8)
 
 
@@ -169,6 +166,14 @@ def draw_run(
     for picture, pose, sure in zip(pictures, joints, confidence, strict=True):
         picture[:] = draw(pose, sure, skeleton, size, style)
     return pictures
+
+
+def _scaled(canvas: Picture, size: tuple[int, int]) -> Picture:
+    """Bring the canvas to a size; by halves, so that nothing slips through between the samples of a small picture."""
+    if min(canvas.shape[:2]) < 2 * min(size):
+        return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    half = cv2.resize(canvas, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return _scaled(np.asarray(half, np.uint8), size)
 
 
 def _light(confidence: Floats, cut: float, style: MapStyle) -> Floats:

@@ -185,6 +185,7 @@ class Training:
         random = np.random.default_rng([recipe.seed, 1])
         shape = (len(CONTEXTS), len(KINDS), LONGEST + 1, LONGEST)
         base, sigma = np.zeros((*shape, FEATURES), np.float32), np.ones(shape, np.float32)
+        met = np.zeros(shape[:3], bool)
         for row, context in enumerate(CONTEXTS):
             for length in range(1, recipe.longest + 1):
                 progress.update((row + length / recipe.longest) / len(CONTEXTS))
@@ -194,6 +195,8 @@ class Training:
                     kinds[cell(lesson.gaps())].append(lesson)
                 for at, lessons in kinds.items():
                     base[at][:length], sigma[at][:length] = _fitted(lessons)
+                    met[at] = True
+        _fill_in(base, sigma, met)
         return base, sigma
 
     def _learn(self, base: NDArray[np.float32], sigma: NDArray[np.float32]) -> float:
@@ -291,6 +294,19 @@ def _fitted(lessons: list[Lesson]) -> tuple[NDArray[np.float32], NDArray[np.floa
         offset = told.normalized(lesson.truth) - told.base
         squares.append((lesson.confidence[..., None] * offset**2).mean(axis=(0, 2, 3)))
     return fit.weights(), np.maximum(np.sqrt(np.mean(squares, axis=0)), _TINY)
+
+
+def _fill_in(base: NDArray[np.float32], sigma: NDArray[np.float32], met: NDArray[np.bool_]) -> None:
+    """Give lengths of which no gap of a kind was drawn what the nearest length has, at the same part of the gap."""
+    for row, number in np.ndindex(met.shape[:2]):
+        known = np.flatnonzero(met[row, number])
+        for length in np.flatnonzero(~met[row, number, 1:]) + 1 if len(known) else ():
+            nearest = known[np.abs(known - length).argmin()]
+            places, there = (np.arange(1, n + 1) / (n + 1) for n in (length, nearest))
+            at, source = (row, number, length), (row, number, nearest)
+            sigma[at][:length] = np.interp(places, there, sigma[source][:nearest])
+            for feature in range(FEATURES):
+                base[at][:length, feature] = np.interp(places, there, base[source][:nearest, feature])
 
 
 def _warmth(done: float) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 VALIDATED = (4, 8, 12, 24, 48)
 """Frames of the gaps by which it is chosen what fills which."""
-BATCHES = 3
+BATCHES = 8
 """Of gaps of each length for that."""
 
 
