@@ -36,4 +36,5 @@ def test_a_film_from_the_zip_to_the_render(out, tmp_path):
     assert [step for step in report["steps"] if step["error"]] == []
     assert report["finished"], printed[-2000:]
     assert "Traceback" not in printed
-    assert max(step["longest_pause"] for step in report["steps"]) < UNRESPONSIVE
+    ours = [step for step in report["steps"] if step["name"] != "render"]  # while Blender renders, it draws nothing
+    assert max(step["longest_pause"] for step in ours) < UNRESPONSIVE
