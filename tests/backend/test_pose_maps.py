@@ -273,7 +273,7 @@ def find_limb(picture, colour):
 
 @pytest.mark.long
 def test_limbs_lie_where_others_drew_them_in_the_same_colours(media):
-    frames, step = 180, 4
+    frames, step = 100, 3
     clip = open_footage(media / "footage" / "dance_routine.mp4", fps=Fraction(30))
     clip = replace(clip, pts=clip.pts[:frames], shots=np.array([[0, frames - 1]], np.int32))
     clip = replace(clip, ranges=np.array([[0, frames - 1]], np.int32))
