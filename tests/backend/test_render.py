@@ -61,6 +61,7 @@ class Numbers:
     """An engine whose frames carry numbers from 200 on, and that remembers what it was given."""
 
     name, version = "numbers", "1"
+    guide = None
 
     def __init__(self) -> None:
         self.gaps: list[Gap] = []
