@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from ..vmg_backend import protocol
 from .timeline.sight import FootagePoses, Source
 
-SKELETON_FILE = "skeleton.npz"
-"""Lies beside a transition's frames: `joints`, `confidence`, `bones`, `left`, `right` as in `Track`."""
-
 LEFT, RIGHT, MIDDLE = range(3)
 
 
@@ -57,7 +54,7 @@ def read_track(source: Source, library: Path) -> Track | None:
             poses = _record(source.poses)
             with np.load(library / poses.file, allow_pickle=False) as data:
                 return _track(data["image"], data["confidence"], poses.bones, poses.left, poses.right)
-        with np.load(Path(source.folder, SKELETON_FILE), allow_pickle=False) as data:
+        with np.load(Path(source.folder, protocol.SKELETON_FILE), allow_pickle=False) as data:
             return _track(data["joints"], data["confidence"], data["bones"], data["left"], data["right"])
     except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile, zlib.error):
         return None

@@ -28,6 +28,9 @@ CANCELLED = -32002
 INTERNAL_ERROR = -32603
 """`data` holds an `Explanation` with the path of the log."""
 
+SKELETON_FILE = "skeleton.npz"
+"""Beside a transition's frames: `joints`, `confidence`, `bones`, `left`, `right`, as `pose.drawing` writes them."""
+
 _Record = TypeVar("_Record")
 
 

@@ -28,8 +28,8 @@ from .footage import VideoWriter, parse_fps
 from .graph.build import GraphSettings
 from .jobs import Source, WishInFiles
 from .library import FootageLibrary
-from .motion.baselines import BLEND, baselines
-from .motion.choice import Choice, Table
+from .motion.baselines import baselines
+from .motion.choice import Choice, Table, contenders
 from .motion.gap import InBetweener
 from .motion.mdm import MotionDiffusion
 from .motion.weights import Weights
@@ -284,9 +284,10 @@ def evaluate_motion(words: Words, progress: Progress) -> dict[str, Any]:
 def _learned(weights: Path | None) -> dict[str, InBetweener]:
     """The network, and the choice between it and the others where validation made one."""
     loaded = Weights.load(weights) if weights else Weights.load()
-    learned: dict[str, InBetweener] = {"mdm": MotionDiffusion(loaded)}
+    methods = contenders(loaded)
+    learned = {MotionDiffusion.name: methods[MotionDiffusion.name]}
     if rules := loaded.about.get("choice"):
-        learned["choice"] = Choice(Table.from_json(rules), {**baselines(MOTION), "blend": BLEND, **learned})
+        learned["choice"] = Choice(Table.from_json(rules), methods)
     return learned
 
 

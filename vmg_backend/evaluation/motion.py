@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..motion.baselines import LINEAR
-from ..motion.gap import InBetweener, Joints, TrueGap, with_context
+from ..motion.gap import CONTEXTS, InBetweener, Joints, TrueGap, with_context
 from ..pose.skeletons import MOTION
 from ..progress import SILENT, Progress
 from .motion_metrics import Sums, bone_drift, foot_slide, l2p, mpjpe, npss, seam_jump
 
 LENGTHS = (8, 12, 24, 48)
 """Frames of the gaps."""
-CONTEXTS = (1, 3)
-"""Frames that are known on either side."""
 SPEEDS = ("all", "slow", "middle", "fast")
 """All gaps of a length, and thirds of them by the speed of the truth."""
 TRUTH = "truth"

@@ -9,14 +9,12 @@ import numpy as np
 
 from ..footage import Footage
 from ..graph.features import motion_features
-from ..motion.gap import TrueGap
+from ..motion.gap import CONTEXT, TrueGap
 from ..pose.track import PoseTrack
 from ..training.gaps import GapBatch, MotionBatches, fixed_gaps
 from ..training.mocap import RATE, Motion
 from ..training.tracks import track_gaps
 
-CONTEXT = 3
-"""Frames that are known on either side of every gap."""
 BATCH = 64
 """Gaps that are drawn together, and are all cuts or none."""
 TAKE_SECONDS = 5.0

@@ -17,15 +17,13 @@ from ..errors import UserError
 from ..files import settings_hash, writing_folder
 from ..footage import Footage, FrameReader
 from ..library import FootageLibrary
-from ..motion.gap import Side
+from ..motion.gap import CONTEXT, Side
 from ..pose.drawing import save_skeleton
 from ..pose.track import PoseTrack
 from ..progress import SILENT, Progress, shares
 from ..search.path import Path, Transition
 from .interpolator import Continuation, Frames, Gap, Interpolator
 
-CONTEXT = 3
-"""Frames on either side of a gap whose poses an engine gets."""
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 

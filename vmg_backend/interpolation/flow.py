@@ -16,7 +16,7 @@ from ..background.matte import Matte, PersonMatte
 from ..pose.skeletons import MEDIAPIPE, Skeleton
 from ..progress import SILENT, Progress
 from .guide import PoseGuide
-from .interpolator import Continuation, Frames, Gap, crossing_weights
+from .interpolator import Continuation, Frames, Gap, crossing_weights, smooth_step
 from .morph import Field, Lines, after, difference, halves, line_field, residual_flow, sample, spread
 from .parallel import WORKERS, in_parallel
 from .surroundings import surroundings
@@ -168,8 +168,7 @@ def _disagreement(apart: NDArray[np.float64], size: float) -> NDArray[np.float64
     that is guided now and then would tremble.
     """
     farthest = np.nan_to_num(np.linalg.norm(apart, axis=-1)).max(axis=0) / size
-    share = np.clip((farthest - _AGREED) / (_APART - _AGREED), 0.0, 1.0)
-    return np.asarray(share * share * (3.0 - 2.0 * share), np.float64)
+    return smooth_step(np.clip((farthest - _AGREED) / (_APART - _AGREED), 0.0, 1.0))
 
 
 def _size(joints: NDArray[np.float64]) -> float:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 from ..files import content_hash
-from ..motion.baselines import BLEND, baselines
 from ..motion.carry import carry, motion_gap
-from ..motion.choice import Choice, Table
+from ..motion.choice import Choice, Table, contenders
 from ..motion.gap import InBetweener, PoseGap, Side
-from ..motion.mdm import MotionDiffusion
 from ..motion.weights import SHIPPED, Weights
-from ..pose.skeletons import MEDIAPIPE, MOTION, Skeleton
+from ..pose.skeletons import MEDIAPIPE, Skeleton
 from .interpolator import Gap
 
 
@@ -52,5 +50,5 @@ class PoseGuide:
 def shipped_guide() -> PoseGuide:
     """The weights that come with the package, where their validation found them best, and baselines elsewhere."""
     weights = Weights.load(SHIPPED)
-    methods: dict[str, InBetweener] = {**baselines(MOTION), "blend": BLEND, "mdm": MotionDiffusion(weights)}
-    return PoseGuide(Choice(Table.from_json(weights.about["choice"]), methods), content_hash(SHIPPED)[:16])
+    choice = Choice(Table.from_json(weights.about["choice"]), contenders(weights))
+    return PoseGuide(choice, content_hash(SHIPPED)[:16])

@@ -103,4 +103,9 @@ def crossing_weights(length: int) -> NDArray[np.float64]:
     Kovar et al. 2002 (Motion Graphs, section 4) blend with the same cubic.
     """
     u = (np.arange(length) + 1.0) / (length + 1.0)
+    return smooth_step(u)
+
+
+def smooth_step(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The cubic that rises from 0 at 0 to 1 at 1 and is level at both."""
     return np.asarray(u * u * (3.0 - 2.0 * u), np.float64)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..interpolation.interpolator import crossing_weights
+from ..interpolation.interpolator import crossing_weights, smooth_step
 from ..pose.skeletons import ROOT, Skeleton
-from .gap import InBetweener, Joints, PoseGap, Side, ends, fill_together
+from .gap import InBetweener, Joints, PoseGap, ends, fill_together, side_joints
 
 Array = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def _hermite(gaps: list[PoseGap]) -> Array:
         for frames in ([gap.before for gap in gaps], [gap.after for gap in gaps])
     )
     u = moments(gaps[0].length)
-    rising = u * u * (3.0 - 2.0 * u)
+    rising = smooth_step(u)
     places = (1.0 - rising) * start[:, None] + rising * end[:, None]
     curve = places + u * (1.0 - u) * ((1.0 - u) * out - u * into)
     return np.where(np.isnan(curve), _linear(gaps), curve)
@@ -85,18 +85,12 @@ def velocity(frames: Joints) -> Array:
 
 
 def _blend(gaps: list[PoseGap]) -> Array:
-    outgoing, incoming = _joints([gap.outgoing for gap in gaps]), _joints([gap.incoming for gap in gaps])
+    outgoing, incoming = side_joints([gap.outgoing for gap in gaps]), side_joints([gap.incoming for gap in gaps])
     weight = crossing_weights(gaps[0].length)[:, None, None]
     one = np.where(np.isnan(outgoing), incoming, outgoing)
     other = np.where(np.isnan(incoming), outgoing, incoming)
     blend = (1.0 - weight) * one + weight * other
     return np.where(np.isnan(blend), _linear(gaps), blend)
-
-
-def _joints(sides: Sequence[Side | None]) -> Array:
-    if any(side is None for side in sides):
-        raise ValueError("Only gaps with both real continuations can be blended.")
-    return np.stack([side.joints for side in sides if side is not None]).astype(np.float64)
 
 
 LINEAR = Baseline("linear", _linear)

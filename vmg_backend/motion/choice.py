@@ -12,12 +12,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation.motion import CONTEXTS, Takes, fill_gaps
+from ..evaluation.motion import Takes, fill_gaps
 from ..evaluation.motion_metrics import Sums, mpjpe
 from ..pose.skeletons import MOTION
 from ..progress import SILENT, Progress
-from .baselines import BLEND, velocity
-from .gap import InBetweener, Joints, PoseGap, TrueGap, ends, with_context
+from .baselines import BLEND, baselines, velocity
+from .gap import CONTEXTS, InBetweener, Joints, PoseGap, TrueGap, ends, with_context
+from .mdm import MotionDiffusion
+from .weights import Weights
 
 _SHOULDERS, _HIPS = (list(MOTION.index(f"left_{part}", f"right_{part}")) for part in ("shoulder", "hip"))
 
@@ -71,7 +73,7 @@ class Table:
         ValueError
             When no rule holds.
         """
-        for continued in (True, False) if is_continued(gap) else (False,):
+        for continued in (True, False) if gap.continued else (False,):
             for rule in self.rules:
                 if rule.continued == continued and rule.holds(gap, movement):
                     return rule.method
@@ -124,6 +126,11 @@ class Choice:
         return [filled[index] for index in range(len(gaps))]
 
 
+def contenders(weights: Weights) -> dict[str, InBetweener]:
+    """All that a table may name: the baselines, the blend and the network, by name."""
+    return {**baselines(MOTION), BLEND.name: BLEND, MotionDiffusion.name: MotionDiffusion(weights)}
+
+
 def movement(gaps: Sequence[PoseGap]) -> NDArray[np.float64]:
     """How far the joints may go in gaps of one shape between poses of `MOTION`, by what is known around them.
 
@@ -168,7 +175,7 @@ def make_table(
     """
     kinds: dict[tuple[bool, int], list[TrueGap]] = defaultdict(list)
     for gap in gaps:
-        kinds[is_continued(gap.gap), gap.gap.length].append(gap)
+        kinds[gap.gap.continued, gap.gap.length].append(gap)
     lengths = sorted({length for _, length in kinds})
     longest: dict[int, int | None] = {a: math.isqrt(a * b) for a, b in pairwise(lengths)} | {lengths[-1]: None}
     cells = [(context, *kind) for context in CONTEXTS for kind in sorted(kinds)]
@@ -201,11 +208,6 @@ def _best(errors: Mapping[str, Sums], chosen: NDArray[np.bool_], takes: Sequence
         return all(interval and interval[1] < 1.0 for interval in intervals)
 
     return min([*plain, *filter(sure, part.keys() & learned)], key=lambda name: part[name].mean)
-
-
-def is_continued(gap: PoseGap) -> bool:
-    """Whether both real continuations are known."""
-    return gap.outgoing is not None and gap.incoming is not None
 
 
 def _length(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .gap import PoseGap, ends
+from .gap import CONTEXT, PoseGap, ends
 from .regression import features, straight
 
 LONGEST = 64
 """Frames of the longest gap."""
-SLOTS = 3
-"""Frames of context on each side that there is room for."""
 _FLAGS = 5
 _DYNAMICS = 4
 """Velocity and acceleration on both sides, as `regression.features` has them."""
@@ -24,7 +22,7 @@ Floats = NDArray[np.float32]
 
 def widths(joints: int) -> tuple[int, int]:
     """Length of a frame's row without the noisy offset, and of the row of both ends."""
-    return joints * 9 + _FLAGS, joints * (2 * SLOTS * 3 + 2 * _DYNAMICS)
+    return joints * 9 + _FLAGS, joints * (2 * CONTEXT * 3 + 2 * _DYNAMICS)
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,9 @@ class Told:
     centre: NDArray[np.float64]
     size: NDArray[np.float64]
 
-    @property
-    def context(self) -> int:
-        """Frames of context on each side, s."""
-        return (self.frames.shape[1] - self.base.shape[1]) // 2
-
     def normalized(self, joints: NDArray[np.floating]) -> Floats:  # type: ignore[type-arg]
         """Joints [B, n, J, 2] in px without place and size; unknown ones in the middle."""
-        return np.nan_to_num((joints - self.centre) / self.size).astype(np.float32)
+        return _normalized(joints, self.centre, self.size)
 
     def in_pixels(self, joints: Floats) -> Floats:
         """The inverse of `normalized`."""
@@ -77,13 +70,11 @@ def tell(gaps: Sequence[PoseGap], base: NDArray[np.float64]) -> Told:
     """
     context, length, joints, _ = gaps[0].shape
     centre, size = _place_and_size(*ends(gaps))
-    told = Told(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32), centre, size)
-
-    before = told.normalized(np.stack([gap.before for gap in gaps]))
-    after = told.normalized(np.stack([gap.after for gap in gaps]))
+    before = _normalized(np.stack([gap.before for gap in gaps]), centre, size)
+    after = _normalized(np.stack([gap.after for gap in gaps]), centre, size)
     sure_before = _sureness(np.stack([gap.confidence_before for gap in gaps]))
     sure_after = _sureness(np.stack([gap.confidence_after for gap in gaps]))
-    between = told.normalized(base)
+    between = _normalized(base, centre, size)
     sure_between = np.repeat(np.minimum(sure_before[:, -1:], sure_after[:, :1]), length, axis=1)
 
     rows = np.arange(-context, length + context)
@@ -103,14 +94,22 @@ def tell(gaps: Sequence[PoseGap], base: NDArray[np.float64]) -> Told:
     flags[:, :, 0] = (rows < 0) | (rows >= length)
     flags[:, :, 1] = np.clip((rows + 1.0) / (length + 1.0), 0.0, 1.0)
     flags[:, :, 2] = length / LONGEST
-    flags[:, :, 3] = context / SLOTS
-    flags[:, :, 4] = np.array([gap.outgoing is not None for gap in gaps])[:, None]
+    flags[:, :, 3] = context / CONTEXT
+    flags[:, :, 4] = np.array([gap.continued for gap in gaps])[:, None]
     motion = features(gaps, straight(gaps))[:, 0, ..., :_DYNAMICS] / size[:, 0, ..., None]
     motion = np.sign(motion) * np.log1p(np.abs(motion))  # noise may make accelerations huge in long gaps
     both = np.concatenate(
         [_slotted(before, sure_before, -1), _slotted(after, sure_after, 0), motion.reshape(len(gaps), -1)], axis=1
     ).astype(np.float32)
     return Told(frames, both, between, centre, size)
+
+
+def _normalized(
+    joints: NDArray[np.floating],  # type: ignore[type-arg]
+    centre: NDArray[np.float64],
+    size: NDArray[np.float64],
+) -> Floats:
+    return np.nan_to_num((joints - centre) / size).astype(np.float32)
 
 
 def _place_and_size(
@@ -133,8 +132,8 @@ def _sureness(confidence: Floats) -> Floats:
 def _slotted(poses: Floats, sure: Floats, nearest: int) -> Floats:
     """Poses [B, s, J, 2] and confidences in one row [B, E / 2]; the one `nearest` the gap always in the same place."""
     count, context = poses.shape[:2]
-    row = np.zeros((count, SLOTS, poses.shape[2], 3), np.float32)
-    held = slice(SLOTS - context, SLOTS) if nearest else slice(0, context)
+    row = np.zeros((count, CONTEXT, poses.shape[2], 3), np.float32)
+    held = slice(CONTEXT - context, CONTEXT) if nearest else slice(0, context)
     row[:, held, :, :2] = poses
     row[:, held, :, 2] = sure
     return row.reshape(count, -1)

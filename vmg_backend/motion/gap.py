@@ -10,6 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+CONTEXTS = (1, 3)
+"""Frames that may be known on either side of a gap."""
+CONTEXT = CONTEXTS[-1]
+"""As many as are looked at where there are enough."""
+
 Joints = NDArray[np.float32]
 """Joints of several frames [frames, J, D], D = 2 in px of the footage as shown; NaN where a joint is not known."""
 
@@ -61,6 +66,11 @@ class PoseGap:
         """What gaps that are worked on together share: s, n, J, D."""
         context, joints, dimensions = self.before.shape
         return context, self.length, joints, dimensions
+
+    @property
+    def continued(self) -> bool:
+        """Whether both real continuations are known."""
+        return self.outgoing is not None and self.incoming is not None
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,19 @@ def fill_together(
         for index, joints in zip(group, fill([gaps[index] for index in group]), strict=True)
     }
     return [filled[index] for index in range(len(gaps))]
+
+
+def side_joints(sides: Sequence[Side | None]) -> NDArray[np.float64]:
+    """The joints [B, n, J, D] of one side of gaps of one shape.
+
+    Raises
+    ------
+    ValueError
+        When a gap has no such side.
+    """
+    if any(side is None for side in sides):
+        raise ValueError("Only gaps with both real continuations can be blended.")
+    return np.stack([side.joints for side in sides if side is not None]).astype(np.float64)
 
 
 def ends(gaps: Sequence[PoseGap]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .features import LONGEST, SLOTS, widths
+from .features import LONGEST, widths
+from .gap import CONTEXT
 
-ROWS = LONGEST + 2 * SLOTS
+ROWS = LONGEST + 2 * CONTEXT
 """Frames of the longest gap with its context."""
 
 

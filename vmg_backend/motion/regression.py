@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .baselines import LINEAR
-from .gap import Joints, PoseGap, Side, ends
+from .gap import Joints, PoseGap, ends, side_joints
 
 KINDS = ("exact", "estimated", "continued")
 """What tells gaps apart beside their length and context: whether all that is known is known exactly (confidence 1, as
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 def kind(gap: PoseGap) -> int:
     """The gap's number in `KINDS`."""
-    if gap.outgoing is not None and gap.incoming is not None:
+    if gap.continued:
         return 2
     return int(not (np.all(gap.confidence_before == 1.0) and np.all(gap.confidence_after == 1.0)))
 
@@ -66,14 +66,10 @@ def features(gaps: Sequence[PoseGap], line: Array) -> Array:
         known[..., 1] = ((after[:, 1] - after[:, 0] - step) * way)[:, None]
         known[..., 2] = ((before[:, -1] - 2.0 * before[:, -2] + before[:, -3]) * way**2)[:, None]
         known[..., 3] = ((after[:, 2] - 2.0 * after[:, 1] + after[:, 0]) * way**2)[:, None]
-    if kind(gaps[0]) == 2:
-        known[..., 4] = _joints([gap.outgoing for gap in gaps]) - line
-        known[..., 5] = _joints([gap.incoming for gap in gaps]) - line
+    if gaps[0].continued:
+        known[..., 4] = side_joints([gap.outgoing for gap in gaps]) - line
+        known[..., 5] = side_joints([gap.incoming for gap in gaps]) - line
     return np.nan_to_num(known, copy=False)
-
-
-def _joints(sides: Sequence[Side | None]) -> Array:
-    return np.stack([side.joints for side in sides if side is not None]).astype(np.float64)
 
 
 def predict(gaps: Sequence[PoseGap], weights: NDArray[np.float32]) -> Array:

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import writing
+from ..protocol import SKELETON_FILE
 from .skeletons import Skeleton
-
-SKELETON_FILE = "skeleton.npz"
-"""Its name beside the generated frames of a transition."""
 
 
 def sides(skeleton: Skeleton) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -64,10 +64,10 @@ def cut_motion_beats(graph: MotionGraph, features: MotionFeatures, progress: Pro
     """
     reach = int(graph.half.max(initial=1)) + motion_beat_order(features.fps)
     result = np.zeros((graph.edges, 2 * reach), dtype=np.float64)
-    for number, rhythm in enumerate(_versions(features)):
+    for rhythm in _versions(features):
         nodes = _beats(features, rhythm)
         for chunk in np.array_split(np.arange(graph.edges), max(1, graph.edges // _EDGES)):
-            progress.update(number / VERSIONS)
+            progress.check()
             result[chunk] += _changes(graph, features, rhythm, nodes, chunk, reach) / VERSIONS
     return result
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..files import writing
 from ..motion.features import LONGEST, tell
-from ..motion.gap import PoseGap
+from ..motion.gap import CONTEXTS, PoseGap
 from ..motion.mdm import cell
 from ..motion.network import MotionTransformer, Size
 from ..motion.regression import FEATURES, KINDS, Fit, predict, straight
@@ -29,7 +29,6 @@ from ..motion.schedule import signal_share
 from ..motion.weights import Weights
 from ..progress import SILENT, Progress
 
-CONTEXTS = (1, 3)
 _TINY = 1e-3
 """Least normalised deviation, so that a frame without any is no division by zero."""
 _TABLE_BATCHES = 12

@@ -80,11 +80,8 @@ def train_mdm(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 def validated(weights: Weights, takes: Sequence[Motion], progress: Progress = SILENT) -> Table:
     """What fills which kind of gap best, on takes of people that the network has not seen."""
     from ..evaluation.motion_sources import estimated_gaps
-    from ..motion.baselines import BLEND, baselines
-    from ..motion.choice import make_table
+    from ..motion.choice import contenders, make_table
     from ..motion.mdm import MotionDiffusion
-    from ..pose.skeletons import MOTION
 
-    network = MotionDiffusion(weights)
-    methods = {**baselines(MOTION), BLEND.name: BLEND, network.name: network}
-    return make_table(estimated_gaps(takes, VALIDATED, BATCHES), methods, {network.name}, progress)
+    gaps = estimated_gaps(takes, VALIDATED, BATCHES)
+    return make_table(gaps, contenders(weights), {MotionDiffusion.name}, progress)
