@@ -328,7 +328,7 @@ def new_weights(folder):
     tensors = {name: t.numpy() for name, t in MotionTransformer(Size(17, 16, 1, 4)).state_dict().items()}
     base = np.zeros((2, 3, 65, 64, 6), np.float32)
     rules = [
-        {"context": context, "continued": False, "longest": None, "farthest": None, "method": method}
+        {"context": context, "kind": "exact", "longest": None, "farthest": None, "method": method}
         for context, method in ((1, "linear"), (3, "mdm"))
     ]
     file = folder / "new.safetensors"

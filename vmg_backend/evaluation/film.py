@@ -24,6 +24,17 @@ from .beat_alignment import beat_alignment_score, best_straight, hit_rate, joint
 AROUND = 12
 """Frames on either side of a transition that its speed is compared with."""
 
+LIMBS = tuple(
+    (f"{side}_{start}", f"{side}_{end}")
+    for side in ("left", "right")
+    for start, end in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+)
+SURE = 0.5
+"""Confidence from which a joint is found."""
+STRETCH = 0.15
+"""Torso lengths by which a limb may be longer or shorter than both continuations show it; the estimator's own noise on
+clean pictures is a quarter of that."""
+
 _RESAMPLES = 2000
 
 
@@ -96,7 +107,7 @@ def evaluate_transitions(film: Film, progress: Progress = SILENT) -> dict[str, A
 
     For each transition: the median joint speed inside over that of the frames around it; the largest change from one
     frame to the next inside and at its ends over the footage's 99th percentile; and the distance of its joints from
-    the blend of both real continuations, in torso lengths.
+    the blend of both real continuations, in torso lengths; and the share of its limbs that are torn.
 
     Raises
     ------
@@ -124,6 +135,7 @@ def evaluate_transitions(film: Film, progress: Progress = SILENT) -> dict[str, A
                 "speed_ratio": _finite(float(np.nanmedian(speed[first : end + 1]) / np.nanmedian(around))),
                 "change_ratio": float(changes[first : end + 1].max() / percentile),
                 "pose_error": _finite(pose_error(film.track, transition, tracks)),
+                "torn_limbs": torn_limbs(film.track, transition, tracks),
             }
         )
 
@@ -135,11 +147,13 @@ def evaluate_transitions(film: Film, progress: Progress = SILENT) -> dict[str, A
         "speed_ratio": {engines: _finite(float(np.nanmedian(column("speed_ratio"))))},
         "change_ratio": {engines: float(column("change_ratio").max())},
         "pose_error": {engines: _finite(float(np.nanmean(column("pose_error"))))},
+        "torn_limbs": {engines: float(column("torn_limbs").mean())},
         "change_percentile_99": percentile,
         "n": {"transitions": len(entries)},
         "interval_95": {
             "speed_ratio": _interval(column("speed_ratio"), np.median),
             "pose_error": _interval(column("pose_error")),
+            "torn_limbs": _interval(column("torn_limbs")),
         },
         "transitions": entries,
     }
@@ -189,6 +203,33 @@ def pose_error(track: PoseTrack, transition: Transition, tracks: dict[str, PoseT
     )
     torso = float(np.median(np.linalg.norm(shoulders - hips, axis=1)))
     return float((trust * distance)[known].sum() / max(trust[known].sum(), 1e-9) / torso)
+
+
+def torn_limbs(track: PoseTrack, transition: Transition, tracks: dict[str, PoseTrack]) -> float:
+    """The share of limbs in a transition's frames that the estimator does not find as long as they must be.
+
+    Counted are upper arms, forearms, thighs and shins in frames where both real continuations show them for sure. One
+    is torn where the film's track is not sure of it, or sees it longer or shorter by `STRETCH` torso lengths than both
+    continuations do.
+    """
+    i, j = transition.match[0], transition.match[1] - 1
+    offsets = np.arange(1 - transition.half, transition.half + 1)
+    inside = np.arange(transition.at, transition.at + transition.frames)
+    skeleton = SKELETONS[track.skeleton]
+    starts, ends = (list(skeleton.index(*names)) for names in zip(*LIMBS, strict=True))
+    shoulders, hips = (list(skeleton.index(f"left_{name}", f"right_{name}")) for name in ("shoulder", "hip"))
+    sides = ((tracks[transition.from_.footage], i + offsets), (tracks[transition.to.footage], j + offsets))
+    lengths, sure, torsos = [], [], []
+    for side, frames in (*sides, (track, inside)):
+        image, confidence = side.image[frames], side.confidence[frames]
+        lengths.append(np.linalg.norm(image[:, starts] - image[:, ends], axis=-1))
+        sure.append(np.nan_to_num(np.minimum(confidence[:, starts], confidence[:, ends])) > SURE)
+        torsos.append(np.linalg.norm(image[:, shoulders].mean(axis=1) - image[:, hips].mean(axis=1), axis=-1))
+    room = STRETCH * np.nanmax(np.concatenate(torsos[:2]))
+    counted = sure[0] & sure[1]
+    shortest, longest = np.minimum(*lengths[:2]) - room, np.maximum(*lengths[:2]) + room
+    whole = sure[2] & (shortest <= lengths[2]) & (lengths[2] <= longest)
+    return float((counted & ~whole).sum() / max(counted.sum(), 1))
 
 
 def _interval(values: NDArray[np.float64], statistic: Any = np.mean) -> list[float]:  # noqa: ANN401 - a numpy function

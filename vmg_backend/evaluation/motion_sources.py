@@ -10,6 +10,7 @@ import numpy as np
 from ..footage import Footage
 from ..graph.features import motion_features
 from ..motion.gap import CONTEXT, TrueGap
+from ..motion.regression import KINDS, kind
 from ..pose.track import PoseTrack
 from ..training.gaps import GapBatch, MotionBatches, fixed_gaps
 from ..training.mocap import RATE, Motion
@@ -35,14 +36,14 @@ def mocap_gaps(motions: Sequence[Motion], lengths: Iterable[int]) -> list[TrueGa
 
 
 def estimated_gaps(motions: Sequence[Motion], lengths: Iterable[int], batches: int, seed: int = 0) -> list[TrueGap]:
-    """Gaps in motion capture as an estimator sees them, some of them cuts: such as engines are asked to fill.
+    """Gaps in motion capture as an estimator sees them, half of them cuts: such as engines are asked to fill.
 
     Parameters
     ----------
     motions : sequence of Motion
     lengths : iterable of int
     batches : int
-        For each length; about a third of them are cuts.
+        For each length, of which about a third are exact and left out.
     seed : int
     """
     names = [motion.name for motion in motions]
@@ -52,6 +53,7 @@ def estimated_gaps(motions: Sequence[Motion], lengths: Iterable[int], batches: i
         for length in lengths
         for _ in range(batches)
         for gap in true_gaps(drawn.draw(random, BATCH, CONTEXT, length), names, float(RATE))
+        if KINDS[kind(gap.gap)] != "exact"
     ]
 
 

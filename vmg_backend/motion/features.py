@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gap import CONTEXT, PoseGap, ends
-from .regression import features, straight
+from .regression import Prior, features, measures, straight
 
 LONGEST = 64
 """Frames of the longest gap."""
-_FLAGS = 5
+_FLAGS = 6
 _DYNAMICS = 4
 """Velocity and acceleration on both sides, as `regression.features` has them."""
 
@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 def widths(joints: int) -> tuple[int, int]:
     """Length of a frame's row without the noisy offset, and of the row of both ends."""
-    return joints * 9 + _FLAGS, joints * (2 * CONTEXT * 3 + 2 * _DYNAMICS)
+    return joints * 9 + _FLAGS, joints * (2 * CONTEXT * 3 + 2 + 2 * _DYNAMICS)
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,18 @@ class Told:
     ----------
     frames : float32 [B, s + n + s, F]
         A row for each frame before, in and after the gap: place (in the gap the base's), confidence, both
-        continuations less the base, flags.
+        continuations less the base (in units of `scale`), flags.
     ends : float32 [B, E]
-        The poses on both sides, and how they move.
+        The poses on both sides; the way from one to the other and how they move, in units of `scale`.
     base : float32 [B, n, J, 2]
         Normalised; to this the predicted offset is added.
     centre : float64 [B, 1, 1, 2]
         px.
     size : float64 [B, 1, 1, 1]
         px for one normalised unit.
+    scale : float32 [B, 1, 1, 1]
+        How far truth is likely to be off the base, normalised: a slow motion's offset is to be seen as well as a fast
+        one's.
     """
 
     frames: Floats
@@ -49,6 +52,7 @@ class Told:
     base: Floats
     centre: NDArray[np.float64]
     size: NDArray[np.float64]
+    scale: Floats
 
     def normalized(self, joints: NDArray[np.floating]) -> Floats:  # type: ignore[type-arg]
         """Joints [B, n, J, 2] in px without place and size; unknown ones in the middle."""
@@ -59,17 +63,15 @@ class Told:
         return (joints * self.size + self.centre).astype(np.float32)
 
 
-def tell(gaps: Sequence[PoseGap], base: NDArray[np.float64]) -> Told:
-    """Bring gaps of one shape into the form that the network reads.
-
-    Parameters
-    ----------
-    gaps : sequence of PoseGap [B]
-    base : float [B, n, J, 2]
-        px; NaN for joints that neither side knows.
-    """
+def tell(gaps: Sequence[PoseGap], prior: Prior) -> Told:
+    """Bring gaps of one shape and kind into the form that the network reads."""
     context, length, joints, _ = gaps[0].shape
-    centre, size = _place_and_size(*ends(gaps))
+    start, end = ends(gaps)
+    centre, size = place_and_size(start, end)
+    line = straight(gaps)
+    known = features(gaps, line)
+    base = prior.predict(line, known)
+    scale = prior.scale(measures(gaps, known, size))
     before = _normalized(np.stack([gap.before for gap in gaps]), centre, size)
     after = _normalized(np.stack([gap.after for gap in gaps]), centre, size)
     sure_before = _sureness(np.stack([gap.confidence_before for gap in gaps]))
@@ -87,7 +89,7 @@ def tell(gaps: Sequence[PoseGap], base: NDArray[np.float64]) -> Told:
         for index, side in enumerate(sides):
             if side is not None:
                 sure = np.where(np.isnan(side.joints[..., 0]), 0.0, side.confidence)
-                place = (side.joints - centre[index]) / size[index] - between[index]
+                place = ((side.joints - centre[index]) / size[index] - between[index]) / scale[index]
                 parts[number][index, inside] = np.where(sure[..., None] > 0.0, place, 0.0).reshape(length, -1)
                 parts[number + 1][index, inside] = _sureness(sure)
     flags = parts[6]
@@ -96,12 +98,15 @@ def tell(gaps: Sequence[PoseGap], base: NDArray[np.float64]) -> Told:
     flags[:, :, 2] = length / LONGEST
     flags[:, :, 3] = context / CONTEXT
     flags[:, :, 4] = np.array([gap.continued for gap in gaps])[:, None]
-    motion = features(gaps, straight(gaps))[:, 0, ..., :_DYNAMICS] / size[:, 0, ..., None]
+    flags[:, :, 5] = np.log10(scale[:, 0, 0])
+    unit = (size * scale)[:, 0]
+    motion = np.concatenate([np.nan_to_num(end - start)[..., None], known[:, 0, ..., :_DYNAMICS]], axis=-1)
+    motion = motion / unit[..., None]
     motion = np.sign(motion) * np.log1p(np.abs(motion))  # noise may make accelerations huge in long gaps
     both = np.concatenate(
         [_slotted(before, sure_before, -1), _slotted(after, sure_after, 0), motion.reshape(len(gaps), -1)], axis=1
     ).astype(np.float32)
-    return Told(frames, both, between, centre, size)
+    return Told(frames, both, between, centre, size, scale.astype(np.float32))
 
 
 def _normalized(
@@ -112,7 +117,7 @@ def _normalized(
     return np.nan_to_num((joints - centre) / size).astype(np.float32)
 
 
-def _place_and_size(
+def place_and_size(
     start: NDArray[np.float64], end: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Middle of both poses [B, 1, 1, 2], and the root mean square distance of joints from the middle of their pose."""

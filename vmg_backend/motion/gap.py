@@ -131,6 +131,39 @@ def with_context(gap: PoseGap, context: int) -> PoseGap:
     )
 
 
+def transformed(
+    gap: PoseGap, joints: Callable[[Joints], Joints], confidence: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+) -> PoseGap:
+    """The gap with functions of all its joints [frames, J, D] and confidences [frames, J]."""
+
+    def side(side: Side | None) -> Side | None:
+        return side and Side(joints(side.joints), confidence(side.confidence))
+
+    return PoseGap(
+        joints(gap.before),
+        joints(gap.after),
+        confidence(gap.confidence_before),
+        confidence(gap.confidence_after),
+        gap.length,
+        side(gap.outgoing),
+        side(gap.incoming),
+    )
+
+
+def played_backwards(gap: PoseGap) -> PoseGap:
+    """The gap as a film that runs backwards shows it."""
+    turned = transformed(gap, lambda joints: joints[::-1], lambda confidence: confidence[::-1])
+    return PoseGap(
+        turned.after,
+        turned.before,
+        turned.confidence_after,
+        turned.confidence_before,
+        turned.length,
+        turned.incoming,
+        turned.outgoing,
+    )
+
+
 def fill_together(
     gaps: Sequence[PoseGap],
     fill: Callable[[list[PoseGap]], NDArray[np.floating[Any]]],

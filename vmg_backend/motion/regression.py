@@ -9,9 +9,11 @@ is one choice of such weights; the fitted ones know how fast velocities are forg
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from .baselines import LINEAR
 from .gap import Joints, PoseGap, ends, side_joints
@@ -21,6 +23,11 @@ KINDS = ("exact", "estimated", "continued")
 in motion capture), and whether both real continuations are there."""
 FEATURES = 6
 """Velocity and acceleration on both sides, both continuations."""
+MEASURES = 2 + FEATURES
+LEAST = 1e-3
+"""Least normalised deviation: nothing is nearer than that."""
+TURNS = 4
+"""In which weights that depend on each other are found."""
 RIDGE = 1e-3
 """Of the features' mean square: holds the weights small where features hardly occur."""
 
@@ -72,6 +79,54 @@ def features(gaps: Sequence[PoseGap], line: Array) -> Array:
     return np.nan_to_num(known, copy=False)
 
 
+@dataclass(frozen=True)
+class Prior:
+    """What is expected of gaps of one shape and kind before the network is asked.
+
+    Attributes
+    ----------
+    base : float32 [n, 6]
+        Weights of `features`.
+    spread : float32 [8]
+        Weights of `measures`: together the mean square by which truth is off the base.
+    sigma : float32 [n]
+        The share of that in each frame (a root mean square).
+    """
+
+    base: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+
+    def predict(self, line: Array, known: Array) -> Array:
+        """The best linear in-between [B, n, J, 2], from `straight` and `features`."""
+        return np.asarray(line + np.einsum("bkjdf,kf->bkjd", known, self.base.astype(np.float64)))
+
+    def scale(self, measured: Array) -> Array:
+        """How far from that truth is likely to be [B, 1, 1, 1], in the unit of the `measures` [B, 8]."""
+        square = np.maximum(measured @ self.spread.astype(np.float64), LEAST**2)
+        return np.asarray(np.sqrt(square)[:, None, None, None])
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The priors of all contexts (1 or 3 frames), kinds and lengths, in this order.
+
+    Attributes
+    ----------
+    base : float32 [2, 3, 65, 64, 6]
+    spread : float32 [2, 3, 65, 8]
+    sigma : float32 [2, 3, 65, 64]
+    """
+
+    base: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+
+    def __getitem__(self, at: tuple[int, int, int]) -> Prior:
+        length = at[-1]
+        return Prior(self.base[at][:length], self.spread[at], self.sigma[at][:length])
+
+
 def predict(gaps: Sequence[PoseGap], weights: NDArray[np.float32]) -> Array:
     """The in-between [B, n, J, 2] of gaps of one shape and kind, px.
 
@@ -81,26 +136,72 @@ def predict(gaps: Sequence[PoseGap], weights: NDArray[np.float32]) -> Array:
     weights : float32 [n, 6]
     """
     line = straight(gaps)
-    return np.asarray(line + np.einsum("bkjdf,kf->bkjd", features(gaps, line), weights.astype(np.float64)))
+    return Prior(weights, np.zeros(MEASURES, np.float32), np.ones(len(weights), np.float32)).predict(
+        line, features(gaps, line)
+    )
+
+
+def measures(gaps: Sequence[PoseGap], known: Array, size: Array) -> Array:
+    """How much moves around gaps of one shape: mean squares over joints [B, 8].
+
+    1, the distance between both ends, and each of the `features` [B, n, J, 2, 6]; in units of `size` [B, 1, 1, 1].
+    """
+    start, end = ends(gaps)
+    distance = np.nan_to_num((end - start) / size[:, 0])
+    squares = np.mean((known / size[..., None]) ** 2, axis=(1, 2, 3))
+    return np.column_stack([np.ones(len(gaps)), np.mean(distance**2, axis=(1, 2)), squares])
 
 
 class Fit:
-    """Finds the weights for gaps of one shape and kind, from as many batches as there are."""
+    """Finds the prior for gaps of one shape and kind, from all that are added.
 
-    def __init__(self, length: int) -> None:
-        self._squares = np.zeros((length, FEATURES, FEATURES))
-        self._products = np.zeros((length, FEATURES))
+    Base and spread in turns: each gap counts for the base by how near to it truth is likely to be, so that slow gaps
+    are met as closely for their size as fast ones.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[Array] = []
+        self._missing: list[Array] = []
+        self._sure: list[Array] = []
+        self._measured: list[Array] = []
 
     def add(self, gaps: Sequence[PoseGap], truth: Joints, confidence: NDArray[np.float32], size: Array) -> None:
         """Learn from gaps with their truth [B, n, J, 2] and its confidence [B, n, J]; `size` [B, 1, 1, 1] in px."""
         line = straight(gaps)
-        known = features(gaps, line) / size[..., None]
-        missing = np.nan_to_num((truth - line) / size)
-        sure = np.where(np.isnan(line[..., 0]), 0.0, confidence)
-        self._squares += np.einsum("bkjdf,bkjdg,bkj->kfg", known, known, sure, optimize=True)
-        self._products += np.einsum("bkjdf,bkjd,bkj->kf", known, missing, sure, optimize=True)
+        known = features(gaps, line)
+        self._measured.append(measures(gaps, known, size))
+        self._known.append(known / size[..., None])
+        self._missing.append(np.nan_to_num((truth - line) / size))
+        self._sure.append(np.where(np.isnan(line[..., 0]), 0.0, confidence))
 
-    def weights(self) -> NDArray[np.float32]:
-        """The weights [n, 6] with the least squared error."""
-        ridge = RIDGE * np.einsum("kff->kf", self._squares)[..., None] * np.eye(FEATURES) + 1e-9 * np.eye(FEATURES)
-        return np.linalg.solve(self._squares + ridge, self._products[..., None])[..., 0].astype(np.float32)
+    def prior(self) -> Prior:
+        """Base and spread with the least squared error, relative to the spread."""
+        known, missing, sure, measured = (
+            np.concatenate(parts) for parts in (self._known, self._missing, self._sure, self._measured)
+        )
+        scale = np.ones(len(measured))
+        for _ in range(TURNS):
+            base = _least_squares(known, missing, sure / scale[:, None, None] ** 2)
+            rest = (missing - np.einsum("bkjdf,kf->bkjd", known, base)) ** 2
+            square = (sure[..., None] * rest).sum(axis=(1, 2, 3)) / np.maximum(2.0 * sure.sum(axis=(1, 2)), 1e-9)
+            spread = _spread(measured, square)
+            scale = np.sqrt(np.maximum(measured @ spread, LEAST**2))
+        relative = sure[..., None] * rest / scale[:, None, None, None] ** 2
+        sigma = np.sqrt(relative.sum(axis=(0, 2, 3)) / np.maximum(2.0 * sure.sum(axis=(0, 2)), 1e-9))
+        return Prior(base.astype(np.float32), spread.astype(np.float32), np.maximum(sigma, LEAST).astype(np.float32))
+
+
+def _least_squares(known: Array, missing: Array, weight: Array) -> Array:
+    squares = np.einsum("bkjdf,bkjdg,bkj->kfg", known, known, weight, optimize=True)
+    products = np.einsum("bkjdf,bkjd,bkj->kf", known, missing, weight, optimize=True)
+    ridge = RIDGE * np.einsum("kff->kf", squares)[..., None] * np.eye(FEATURES) + 1e-9 * np.eye(FEATURES)
+    return np.asarray(np.linalg.solve(squares + ridge, products[..., None])[..., 0])
+
+
+def _spread(measured: Array, square: Array) -> Array:
+    """Weights >= 0 with which the measures [B, 8] expect the mean squares [B]; errors relative to these."""
+    expected = np.full(len(square), max(float(square.mean()), LEAST**2))
+    for _ in range(TURNS):
+        weights = nnls(measured / expected[:, None], square / expected)[0]
+        expected = np.maximum(measured @ weights, LEAST**2)
+    return np.asarray(weights)

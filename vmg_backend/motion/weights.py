@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..files import writing
+from .regression import Tables
 
 SHIPPED = Path(__file__).parent / "weights" / "mdm.safetensors"
 """The weights that come with the package."""
-_FORMAT = "vmg motion diffusion 1"
-_TABLES = ("table.base", "table.sigma")
+_FORMAT = "vmg motion diffusion 2"
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,15 @@ class Weights:
         The network's, by their names in `network.MotionTransformer`.
     heads : int
         Of attention.
-    base : float32 [2, 3, 65, 64, 6]
-        Weights of `regression`: by context (1 or 3 frames), kind, the gap's length and the frame.
-    sigma : float32 [2, 3, 65, 64]
-        Root mean square of truth less base, normalised; in the same order.
+    tables : Tables
+        What is expected before the network is asked.
     about : mapping
         Recipe, data, results of validation, the table of `choice`.
     """
 
     tensors: Mapping[str, NDArray[np.float32]]
     heads: int
-    base: NDArray[np.float32]
-    sigma: NDArray[np.float32]
+    tables: Tables
     about: Mapping[str, Any]
 
     def save(self, path: Path) -> None:
@@ -49,7 +46,7 @@ class Weights:
         from safetensors.numpy import save_file
 
         tensors: dict[str, NDArray[Any]] = {name: tensor.astype(np.float16) for name, tensor in self.tensors.items()}
-        tables: dict[str, NDArray[Any]] = dict(zip(_TABLES, (self.base, self.sigma), strict=True))
+        tables: dict[str, NDArray[Any]] = {f"table.{name}": table for name, table in vars(self.tables).items()}
         metadata = {"format": _FORMAT, "heads": str(self.heads), "about": json.dumps(self.about)}
         with writing(path) as temporary:
             save_file(tensors | tables, temporary, metadata)
@@ -74,6 +71,6 @@ class Weights:
             raise UserError(f"{path} cannot be read as weights: {error}.", remedy, title="No weights") from error
         if metadata.get("format") != _FORMAT:
             raise UserError(f"{path} holds no Motion Diffusion Model of this version.", remedy, title="Other weights")
-        base, sigma = (tensors.pop(name) for name in _TABLES)
+        tables = Tables(**{field.name: tensors.pop(f"table.{field.name}") for field in fields(Tables)})
         network = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
-        return cls(network, int(metadata["heads"]), base, sigma, json.loads(metadata["about"]))
+        return cls(network, int(metadata["heads"]), tables, json.loads(metadata["about"]))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..motion.gap import PoseGap, Side
+from ..motion.gap import CONTEXT, PoseGap, Side
 from .cameras import Cameras, random_cameras
 from .corruption import corrupt
 from .mocap import Motion
@@ -88,7 +88,8 @@ class MotionBatches:
     """Draws batches of gaps from takes.
 
     Windows are spread over time, with some preference for fast motion. They are played faster or slower, backwards,
-    mirrored, by bodies of other shape, and seen by random cameras; what is known is noisy, the truth is not.
+    mirrored, by bodies of other shape, and seen by random cameras; what is known is noisy, the truth is not. Where one
+    frame on either side is all that is known, they run forwards at about their own speed, and are no cuts.
 
     Parameters
     ----------
@@ -111,13 +112,15 @@ class MotionBatches:
         UserError
             When no take is long enough.
         """
-        joints, take = self._takes.draw(length + 2 * context, count, rng)
+        natural = context < CONTEXT
+        joints, take = self._takes.draw(length + 2 * context, count, rng, natural=natural)
         joints = reshape(mirror(joints, rng.random(count) < 0.5), rng)
         batch = _seen(joints, random_cameras(joints, rng), length, context, take)
         which = rng.random()
         if which < EXACT_SHARE:
             return batch
-        return _noisy(_cut(batch, rng) if which < EXACT_SHARE + CUT_SHARE else batch, rng)
+        cut = which < EXACT_SHARE + CUT_SHARE and not natural
+        return _noisy(_cut(batch, rng) if cut else batch, rng)
 
 
 def fixed_gaps(motions: Sequence[Motion], length: int, context: int, seed: int = 0) -> GapBatch:

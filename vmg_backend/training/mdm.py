@@ -14,23 +14,26 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
 from ..files import writing
-from ..motion.features import LONGEST, tell
-from ..motion.gap import CONTEXTS, PoseGap
+from ..motion.features import LONGEST, place_and_size, tell
+from ..motion.gap import CONTEXTS, PoseGap, ends
 from ..motion.mdm import cell
 from ..motion.network import MotionTransformer, Size
-from ..motion.regression import FEATURES, KINDS, Fit, predict, straight
+from ..motion.regression import FEATURES, KINDS, MEASURES, Fit, Tables
 from ..motion.schedule import signal_share
 from ..motion.weights import Weights
 from ..progress import SILENT, Progress
+from .muon import Muon
 
-_TINY = 1e-3
-"""Least normalised deviation, so that a frame without any is no division by zero."""
+_BLOCKS = ("down", "middle", "join", "up")
+"""Parts of the network whose matrices map features to features."""
+_SOFT = 0.05
+"""Below this an error counts by its square, as far as it can be seen from there on by its length."""
 _TABLE_BATCHES = 12
 """Batches of each context and length, of all kinds, from which base and deviation are found."""
 _SAVE_EVERY = 60.0
@@ -93,9 +96,9 @@ class Recipe:
     width: int = 128
     pairs: int = 3
     heads: int = 4
-    steps: int = 7000
+    steps: int = 5000
     batch: int = 64
-    rate: float = 7e-4
+    rate: float = 1.5e-3
     decay: float = 0.01
     keep: float = 0.999
     velocity: float = 0.5
@@ -132,9 +135,9 @@ class Training:
         torch.manual_seed(recipe.seed)
         self._network = MotionTransformer(Size(joints, recipe.width, recipe.pairs, recipe.heads))
         self._average = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
-        self._optimizer = torch.optim.AdamW(self._network.parameters(), recipe.rate, (0.9, 0.98), 1e-8, recipe.decay)
+        self._optimizers = _optimizers(self._network, recipe)
         self._step = 0
-        self._tables: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._tables: Tables | None = None
 
     @property
     def step(self) -> int:
@@ -159,7 +162,7 @@ class Training:
         try:
             while self._step < self._recipe.steps:
                 part.update(self._step / self._recipe.steps)
-                losses.append(self._learn(*self._tables))
+                losses.append(self._learn(self._tables))
                 if said and self._step % 100 == 0:
                     said(self._step, float(np.mean(losses)))
                     losses.clear()
@@ -174,31 +177,36 @@ class Training:
         if self._tables is None:
             raise ValueError("Nothing was learned yet.")
         tensors = {name: tensor.numpy().copy() for name, tensor in self._average.items()}
-        base, sigma = self._tables
         recipe = {**asdict(self._recipe), "steps_made": self._step}
-        return Weights(tensors, self._recipe.heads, base, sigma, {"recipe": recipe, **about})
+        return Weights(tensors, self._recipe.heads, self._tables, {"recipe": recipe, **about})
 
-    def _measure(self, progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """For each context, kind and length the base, and the deviation of truth from it in each frame."""
+    def _measure(self, progress: Progress) -> Tables:
+        """What is expected of each context, kind and length."""
         recipe = self._recipe
         random = np.random.default_rng([recipe.seed, 1])
         shape = (len(CONTEXTS), len(KINDS), LONGEST + 1, LONGEST)
-        base, sigma = np.zeros((*shape, FEATURES), np.float32), np.ones(shape, np.float32)
+        tables = Tables(
+            np.zeros((*shape, FEATURES), np.float32),
+            np.zeros((*shape[:3], MEASURES), np.float32),
+            np.ones(shape, np.float32),
+        )
         met = np.zeros(shape[:3], bool)
         for row, context in enumerate(CONTEXTS):
             for length in range(1, recipe.longest + 1):
                 progress.update((row + length / recipe.longest) / len(CONTEXTS))
-                kinds: dict[tuple[int, int, int], list[Lesson]] = defaultdict(list)
+                fits: dict[tuple[int, int, int], Fit] = defaultdict(Fit)
                 for _ in range(_TABLE_BATCHES):
                     lesson = self._draw(random, recipe.batch, context, length)
-                    kinds[cell(lesson.gaps())].append(lesson)
-                for at, lessons in kinds.items():
-                    base[at][:length], sigma[at][:length] = _fitted(lessons)
+                    gaps = lesson.gaps()
+                    fits[cell(gaps)].add(gaps, lesson.truth, lesson.confidence, place_and_size(*ends(gaps))[1])
+                for at, fit in fits.items():
+                    prior = fit.prior()
+                    tables.base[at][:length], tables.spread[at], tables.sigma[at][:length] = vars(prior).values()
                     met[at] = True
-        _fill_in(base, sigma, met)
-        return base, sigma
+        _fill_in(tables, met)
+        return tables
 
-    def _learn(self, base: NDArray[np.float32], sigma: NDArray[np.float32]) -> float:
+    def _learn(self, tables: Tables) -> float:
         """One step; gives its loss."""
         recipe = self._recipe
         random = np.random.default_rng([recipe.seed, 2, self._step])  # the same step learns the same, resumed or not
@@ -206,47 +214,48 @@ class Training:
         length = int(np.clip(round(random.lognormal(math.log(recipe.typical), 0.7)), 1, recipe.longest))
         lesson = self._draw(random, recipe.batch, context, length)
         gaps = lesson.gaps()
-        at = cell(gaps)
-        told = tell(gaps, predict(gaps, base[at][:length]))
-        deviation = sigma[at][:length, None, None]
-        clean = torch.from_numpy((told.normalized(lesson.truth) - told.base) / deviation)
-        weight = torch.from_numpy(lesson.confidence[..., None] * deviation / deviation.max())
-        moment = np.sqrt(random.random(len(gaps))).astype(np.float32)  # most is decided where there is most noise
+        prior = tables[cell(gaps)]
+        told = tell(gaps, prior)
+        deviation = prior.sigma[:, None, None]
+        clean = torch.from_numpy((told.normalized(lesson.truth) - told.base) / (deviation * told.scale))
+        moment = (random.random(len(gaps)) ** 0.25).astype(np.float32)  # most is decided where there is most noise
         share = torch.from_numpy(signal_share(moment).astype(np.float32))[:, None, None, None]
         noise = torch.from_numpy(random.standard_normal(clean.shape, dtype=np.float32))
         noisy = share.sqrt() * clean + (1.0 - share).sqrt() * noise
 
-        for group in self._optimizer.param_groups:
-            group["lr"] = recipe.rate * _warmth(self._step / recipe.steps)
+        for optimizer in self._optimizers.values():
+            optimizer.zero_grad()
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate * _warmth(self._step / recipe.steps)
         predicted = self._network(noisy, torch.from_numpy(moment), *map(torch.from_numpy, (told.frames, told.ends)))
-        loss = self._loss(predicted, clean, weight)
-        self._optimizer.zero_grad()
+        loss = self._loss((predicted - clean) * torch.from_numpy(deviation), torch.from_numpy(lesson.confidence))
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
-        self._optimizer.step()
+        for optimizer in self._optimizers.values():
+            optimizer.step()
         self._step += 1
         keep = min(recipe.keep, (1 + self._step) / (10 + self._step))
         for name, tensor in self._network.state_dict().items():
             self._average[name].lerp_(tensor, 1.0 - keep)
         return float(loss.detach())
 
-    def _loss(self, predicted: Tensor, clean: Tensor, weight: Tensor) -> Tensor:
-        error = predicted - clean
-        place = (weight * error**2).mean() / weight.mean()
+    def _loss(self, error: Tensor, confidence: Tensor) -> Tensor:
+        """Mean distance of joints, and of their steps, from the truth; errors [B, n, J, 2] in units of their scale."""
+        place = (confidence * _length(error)).sum() / confidence.sum()
         if error.shape[1] < 2:
             return place
-        between = torch.minimum(weight[:, 1:], weight[:, :-1])
-        motion = (between * (error[:, 1:] - error[:, :-1]) ** 2).mean() / weight.mean()
-        return place + self._recipe.velocity * motion
+        both = torch.minimum(confidence[:, 1:], confidence[:, :-1])
+        return place + self._recipe.velocity * (both * _length(error.diff(dim=1))).sum() / both.sum()
 
     def save(self, path: Path) -> None:
         """Write the state, whole or not at all."""
         tensors = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self._average.items()}
-        for number, held in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in held.items()}
+        for kind, optimizer in self._optimizers.items():
+            for number, held in optimizer.state_dict()["state"].items():
+                tensors |= {f"{kind}.{number}.{name}": tensor for name, tensor in held.items()}
         if self._tables is not None:
-            tensors |= dict(zip(("table.base", "table.sigma"), map(torch.from_numpy, self._tables), strict=True))
+            tensors |= {f"table.{name}": torch.from_numpy(table) for name, table in vars(self._tables).items()}
         metadata = {"recipe": json.dumps(asdict(self._recipe)), "step": str(self._step)}
         with writing(path) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
@@ -257,11 +266,14 @@ class Training:
         Raises
         ------
         UserError
-            When it had another recipe.
+            When it had another recipe, or cannot be read.
         """
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path} cannot be read: {error}.", "Delete it to begin anew.") from error
         if replace(Recipe(**json.loads(metadata["recipe"])), steps=0) != replace(self._recipe, steps=0):
             raise UserError(f"{path.name} is the state of a training with another recipe.", "Name another --out file.")
 
@@ -270,32 +282,30 @@ class Training:
 
         self._network.load_state_dict(part("network."))
         self._average = part("average.")
-        held: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in part("optimizer.").items():
-            number, _, key = name.partition(".")
-            held.setdefault(int(number), {})[key] = tensor
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": held})
+        for kind, optimizer in self._optimizers.items():
+            held: dict[int, dict[str, Tensor]] = defaultdict(dict)
+            for name, tensor in part(f"{kind}.").items():
+                number, _, key = name.partition(".")
+                held[int(number)][key] = tensor
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": held})
         self._step = int(metadata["step"])
-        if "table.sigma" in tensors:
-            self._tables = tensors["table.base"].numpy(), tensors["table.sigma"].numpy()
+        if tables := part("table."):
+            self._tables = Tables(**{name: table.numpy() for name, table in tables.items()})
 
 
-def _fitted(lessons: list[Lesson]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The base's weights [n, 6] for lessons of one shape and kind, and truth's deviation [n] from it."""
-    fit = Fit(lessons[0].truth.shape[1])
-    for lesson in lessons:
-        gaps = lesson.gaps()
-        fit.add(gaps, lesson.truth, lesson.confidence, tell(gaps, straight(gaps)).size)
-    squares = []
-    for lesson in lessons:
-        gaps = lesson.gaps()
-        told = tell(gaps, predict(gaps, fit.weights()))
-        offset = told.normalized(lesson.truth) - told.base
-        squares.append((lesson.confidence[..., None] * offset**2).mean(axis=(0, 2, 3)))
-    return fit.weights(), np.maximum(np.sqrt(np.mean(squares, axis=0)), _TINY)
+def _optimizers(network: MotionTransformer, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks, AdamW for all else."""
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, parameter in network.named_parameters():
+        (matrices if parameter.ndim == 2 and name.startswith(_BLOCKS) else others).append(parameter)
+    return {
+        "muon": Muon(matrices, recipe.rate, recipe.decay),
+        "adam": torch.optim.AdamW(others, recipe.rate, (0.9, 0.98), 1e-8, recipe.decay),
+    }
 
 
-def _fill_in(base: NDArray[np.float32], sigma: NDArray[np.float32], met: NDArray[np.bool_]) -> None:
+def _fill_in(tables: Tables, met: NDArray[np.bool_]) -> None:
     """Give lengths of which no gap of a kind was drawn what the nearest length has, at the same part of the gap."""
     for row, number in np.ndindex(met.shape[:2]):
         known = np.flatnonzero(met[row, number])
@@ -303,9 +313,15 @@ def _fill_in(base: NDArray[np.float32], sigma: NDArray[np.float32], met: NDArray
             nearest = known[np.abs(known - length).argmin()]
             places, there = (np.arange(1, n + 1) / (n + 1) for n in (length, nearest))
             at, source = (row, number, length), (row, number, nearest)
-            sigma[at][:length] = np.interp(places, there, sigma[source][:nearest])
+            tables.spread[at] = tables.spread[source]
+            tables.sigma[at][:length] = np.interp(places, there, tables.sigma[source][:nearest])
             for feature in range(FEATURES):
-                base[at][:length, feature] = np.interp(places, there, base[source][:nearest, feature])
+                tables.base[at][:length, feature] = np.interp(places, there, tables.base[source][:nearest, feature])
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """Of vectors [..., 2], smooth at 0."""
+    return torch.sqrt(vectors.square().sum(dim=-1) + _SOFT**2)
 
 
 def _warmth(done: float) -> float:

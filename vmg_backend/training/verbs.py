@@ -79,9 +79,9 @@ def train_mdm(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
 def validated(weights: Weights, takes: Sequence[Motion], progress: Progress = SILENT) -> Table:
     """What fills which kind of gap best, on takes of people that the network has not seen."""
-    from ..evaluation.motion_sources import estimated_gaps
+    from ..evaluation.motion_sources import estimated_gaps, mocap_gaps
     from ..motion.choice import contenders, make_table
     from ..motion.mdm import MotionDiffusion
 
-    gaps = estimated_gaps(takes, VALIDATED, BATCHES)
+    gaps = mocap_gaps(takes, VALIDATED) + estimated_gaps(takes, VALIDATED, BATCHES)
     return make_table(gaps, contenders(weights), {MotionDiffusion.name}, progress)

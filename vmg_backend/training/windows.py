@@ -14,6 +14,8 @@ from .mocap import RATE, Motion
 
 SPEED = (0.6, 1.8)
 """Speeds at which takes are played; evenly in the logarithm."""
+NATURAL = (0.85, 1.2)
+"""The same where nothing but two poses is known: how fast and which way people move is then all there is to learn."""
 FAST = 1.0
 """How much a frame at the mean speed is preferred to one that stands still."""
 SHAPE = 0.08
@@ -35,8 +37,13 @@ class Takes:
         speed = np.concatenate([_speed(motion.joints) for motion in motions])
         self.weight = 1 + FAST * np.minimum(speed / max(float(speed.mean()), 1e-6), 4)
 
-    def draw(self, frames: int, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Windows [count, frames, 17, 3] at random speeds, half of them backwards, and the takes that they are of."""
+    def draw(
+        self, frames: int, count: int, rng: np.random.Generator, *, natural: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Windows [count, frames, 17, 3] at random speeds, and the takes that they are of.
+
+        Half of them are played backwards, but for `natural` ones, which are near their own speed, too.
+        """
         chance = np.cumsum(self.weight * (self.last - self.first > frames + 2))
         if chance[-1] == 0:
             raise UserError(f"No take is longer than {frames + 3} frames.", "Name longer takes.")
@@ -44,14 +51,16 @@ class Takes:
         starts, speeds, middles = np.empty(0), np.empty(0), np.empty(0, np.int64)
         while len(starts) < count:
             middle = np.searchsorted(chance, rng.random(2 * count) * chance[-1], side="right")
-            speed = np.exp(rng.uniform(np.log(SPEED[0]), np.log(SPEED[1]), len(middle)))
+            slowest, fastest = np.log(NATURAL if natural else SPEED)
+            speed = np.exp(rng.uniform(slowest, fastest, len(middle)))
             start = middle + rng.random(len(middle)) - 0.5 - (frames - 1) * speed / 2
             end = start + (frames - 1) * speed
             fits = (start >= self.first[middle] + 1) & (end < self.last[middle] - 1)
             starts, speeds = np.append(starts, start[fits]), np.append(speeds, speed[fits])
             middles = np.append(middles, middle[fits])
         starts, speeds, middles = starts[:count], speeds[:count], middles[:count]
-        order = np.where(rng.random((count, 1)) < 0.5, np.arange(frames), np.arange(frames)[::-1])
+        forwards = natural | (rng.random((count, 1)) < 0.5)
+        order = np.where(forwards, np.arange(frames), np.arange(frames)[::-1])
         times = starts[:, None] + order * speeds[:, None]
         return self._at(times), self.take[middles]
 
