@@ -8,11 +8,12 @@ from __future__ import annotations
 
 def register() -> None:
     """Register everything in order; called by Blender when the extension is enabled."""
-    from .addon import jobs, properties, registration, session
+    from .addon import hardware, jobs, picture, properties, registration, session
     from .operators import beats, environment, final_cut, generate, keyframes, setup, takes
     from .ui import beats as beats_panel
     from .ui import final_cut as final_cut_panel
     from .ui import generate as generate_panel
+    from .ui import hardware as hardware_panel
     from .ui import keyframes as keyframes_panel
     from .ui import menus, preferences, skeleton, status, watch
     from .ui import setup as setup_panel
@@ -20,11 +21,11 @@ def register() -> None:
 
     registration.register(  # taken back in the opposite order: a job that ends then still needs an operator
         [
-            properties,
+            *(hardware, picture, properties),
             *(environment, setup, beats, keyframes, generate, takes, final_cut),
             *(session, jobs),
-            *(skeleton, preferences, setup_panel, beats_panel, keyframes_panel, generate_panel, takes_panel),
-            *(final_cut_panel, menus, status, watch),
+            *(skeleton, preferences, setup_panel, hardware_panel, beats_panel, keyframes_panel, generate_panel),
+            *(takes_panel, final_cut_panel, menus, status, watch),
         ]
     )
 

@@ -12,20 +12,20 @@ import hashlib
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..vmg_backend.errors import UserError
 from ..vmg_backend.files import write_json
+from ..vmg_backend.locking import locked
 from ..vmg_backend.progress import SILENT, Progress
 from . import child
-from .locking import locked
 from .platforms import Platform, ask, find_pythons, find_uv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .platforms import Version
 
@@ -34,6 +34,12 @@ FITTING = ((3, 12), (3, 11))
 
 CONSTRAINTS = Path(__file__).with_name("backend_constraints.txt")
 """The exact version of every package of the backend's environment."""
+
+HMINTERP = "generate"
+"""The extra that the engine HMInterp needs."""
+
+_BY_UV = frozenset({HMINTERP})
+"""Extras that uv installs into the environment: it knows which build of torch fits the machine's graphics card."""
 
 MARKER = "vmg-environment.json"
 _OWNER = "video_motion_graphs"
@@ -92,6 +98,14 @@ class Recipe:
     modules: tuple[str, ...] = ()
     trial: str = ""
 
+    def wanted(self, extras: Iterable[str]) -> list[str]:
+        """What pip and uv are asked for: our own package with some extras, within the constraints."""
+        words = ["--constraint", str(self.constraints)] if self.constraints else []
+        if self.source:
+            chosen = ",".join(extras)
+            words.append(f"{self.package}{f'[{chosen}]' if chosen else ''} @ {self.source.resolve().as_uri()}")
+        return words
+
     def fingerprint(self) -> dict[str, str]:
         """What decides the content of the environment, but for its extras."""
         return {
@@ -109,7 +123,10 @@ def backend_recipe(source: Path, extras: tuple[str, ...] = ()) -> Recipe:
         extras=extras,
         constraints=CONSTRAINTS,
         # those whose binary parts may miss a library of the system
-        modules=("vmg_backend", "av", "cv2", "soundfile", "librosa", "mediapipe"),
+        modules=(
+            *("vmg_backend", "av", "cv2", "soundfile", "librosa", "mediapipe"),
+            *(("torch", "diffusers", "transformers", "accelerate") if HMINTERP in extras else ()),
+        ),
         trial="from vmg_backend import sample\nfrom vmg_backend.audio.beats import detect_beats\n"
         "detect_beats(sample.MUSIC, seconds=8.0)",  # numba takes up to a minute for librosa, once
     )
@@ -167,6 +184,11 @@ class Environment:
             return Status(State.OUTDATED)
         return Status(State.READY)
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The extras that it has, or had when it was last whole; they are kept by all that changes it."""
+        return tuple((self._read_marker() or {}).get("extras", ()))
+
     def needs_packages(self, recipe: Recipe) -> bool:
         """Whether a set-up would fetch packages: not where nothing but our own is older."""
         marker = self._read_marker()
@@ -177,6 +199,9 @@ class Environment:
 
     def set_up(self, recipe: Recipe, progress: Progress = SILENT) -> None:
         """Make the environment, continue an interrupted set-up, or bring an older one up to date.
+
+        While nothing but extras is added to a whole environment, it can be used all the time, and stays as good as it
+        was where that is interrupted: the constraints leave no other package to be changed.
 
         Parameters
         ----------
@@ -198,15 +223,20 @@ class Environment:
         if status.state is State.FOREIGN:
             raise UserError(status.reason, "Choose an empty folder for the environment.", title="Folder in use")
         fingerprint = recipe.fingerprint()  # now: building in a source folder adds to it
-        extras = tuple(sorted({*recipe.extras, *(self._read_marker() or {}).get("extras", ())}))
-        self._write_marker(complete=False, extras=extras)
+        if not self._is_whole(recipe):
+            self._write_marker(complete=False, extras=self.extras)
 
         waiting = progress.part(0.0, 0.0, "Waiting for another set-up of the same folder")
         with locked(self._lock, lambda: waiting.update(0.0)) as lock:
             if self.status(recipe).state is not State.READY:  # the other one may have made what we want
-                self._set_up(recipe, extras, fingerprint, _Steps(progress, self._log, lock))
+                self._set_up(recipe, fingerprint, _Steps(progress, self._log, lock))
 
-    def _set_up(self, recipe: Recipe, extras: Sequence[str], fingerprint: dict[str, str], steps: _Steps) -> None:
+    def _is_whole(self, recipe: Recipe) -> bool:
+        """Whether nothing but extras is missing."""
+        return self.status(replace(recipe, extras=())).state is State.READY
+
+    def _set_up(self, recipe: Recipe, fingerprint: dict[str, str], steps: _Steps) -> None:
+        extras = tuple(sorted({*recipe.extras, *self.extras}))
         steps.say(0.0, "Looking for Python")
         if not self._has_working_pip(recipe):
             self._make(recipe, steps)
@@ -227,15 +257,16 @@ class Environment:
         steps.say(1.0, "Ready")
 
     def repair(self, recipe: Recipe, progress: Progress = SILENT) -> None:
-        """Make the environment anew; what pip downloaded before is used again.
+        """Make the environment anew, with its extras; what was downloaded before is used again.
 
         Raises
         ------
         UserError, Cancelled
             As `set_up` and `remove`.
         """
+        with_extras = replace(recipe, extras=tuple(sorted({*recipe.extras, *self.extras})))
         self.remove()
-        self.set_up(recipe, progress)
+        self.set_up(with_extras, progress)
 
     def remove(self) -> None:
         """Delete the environment, and nothing that is not ours.
@@ -310,33 +341,40 @@ class Environment:
     def _clear_half_installed(self, recipe: Recipe) -> None:
         """Delete the records of packages whose installation was interrupted; pip would take them for whole.
 
-        Our own package goes too: pip keeps an older wheel of the same version.
+        Our own package goes too where it may be older: pip keeps an older wheel of the same version.
         """
         packages = self._platform.packages_in(self._folder)
         if packages is None:
             return
+        older = not self._is_whole(recipe)
         for record in packages.glob("*.dist-info"):
-            # pip writes INSTALLER when all files of a package are there
-            if not (record / "INSTALLER").exists() or record.name.startswith(recipe.package + "-"):
+            # pip and uv write INSTALLER when all files of a package are there
+            if not (record / "INSTALLER").exists() or (older and record.name.startswith(recipe.package + "-")):
                 shutil.rmtree(record)
-        if recipe.source and (packages / recipe.package).exists():
+        if older and recipe.source and (packages / recipe.package).exists():
             shutil.rmtree(packages / recipe.package)
 
     def _install(self, recipe: Recipe, extras: Sequence[str], steps: _Steps) -> None:
-        command = [str(self.python), "-I", "-u", "-X", "utf8", "-m", "pip", "install"]
-        command += ["--disable-pip-version-check", "--no-input", "--retries", "3", *recipe.requirements]
-        if recipe.constraints:
-            command += ["--constraint", str(recipe.constraints)]
-        if recipe.source:
-            suffix = f"[{','.join(extras)}]" if extras else ""
-            command.append(f"{recipe.package}{suffix} @ {recipe.source.resolve().as_uri()}")
-        pip = _PipProgress(self._count_packages, _count_pins(recipe.constraints))
+        by_uv = [extra for extra in extras if extra in _BY_UV]
+        split = 0.3 if by_uv else 0.95
+        pip = [str(self.python), "-I", "-u", "-X", "utf8", "-m", "pip", "install"]
+        pip += ["--disable-pip-version-check", "--no-input", "--retries", "3", *recipe.requirements]
+        pip += [*(["uv"] if by_uv else []), *recipe.wanted(extra for extra in extras if extra not in _BY_UV)]
+        said = _PipProgress(self._count_packages, _count_pins(recipe.constraints))
+        self._run_installer(pip, said, (0.05, split), steps)
+        if by_uv:
+            uv = [str(self.python), "-I", "-X", "utf8", "-m", "uv", "pip", "install", "--python", str(self.python)]
+            uv += ["--torch-backend", "auto", *recipe.wanted(by_uv)]
+            self._run_installer(uv, _UvProgress(), (split, 0.95), steps)
 
+    def _run_installer(
+        self, command: Sequence[str], said: _PipProgress | _UvProgress, span: tuple[float, float], steps: _Steps
+    ) -> None:
         def tick() -> None:
-            steps.say(0.05 + 0.9 * pip.fraction(), pip.text)
+            steps.say(span[0] + (span[1] - span[0]) * said.fraction(), said.text)
 
         try:
-            steps.run(command, self._platform, pip.read, tick)
+            steps.run(command, self._platform, said.read, tick)
         except child.ChildFailed as failure:
             raise _explained(failure, self._log) from failure
 
@@ -457,6 +495,43 @@ class _PipProgress:
         return 0.6 * min(1.0, self._collected / self._expected)
 
 
+class _UvProgress:
+    """How far uv is, by the sizes of what it downloads; it says these before it begins with any."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, float] = {}
+        self._waiting: dict[str, str] = {}
+        self._installing = False
+        self.text = "Choosing packages"
+
+    def read(self, line: str) -> None:
+        words = line.split()
+        if words[:1] == ["Downloading"] and len(words) == 3:  # "Downloading torch (502.2MiB)"
+            self._sizes[words[1]] = _bytes(words[2])
+            self._waiting[words[1]] = words[2]
+        elif words[:1] == ["Downloaded"]:
+            self._waiting.pop(words[-1], None)
+        elif words[:1] == ["Prepared"]:
+            self._installing, self._waiting = True, {}
+            self.text = f"Installing {words[1]} packages"
+            return
+        if self._waiting:
+            largest = max(self._waiting, key=lambda name: self._sizes[name])
+            self.text = f"Downloading {largest} {self._waiting[largest]}"
+
+    def fraction(self) -> float:
+        if self._installing:
+            return 0.8
+        there = sum(size for name, size in self._sizes.items() if name not in self._waiting)
+        return 0.8 * there / max(sum(self._sizes.values()), 1.0)
+
+
+def _bytes(text: str) -> float:
+    """The number in "(502.2MiB)"."""
+    number, unit = text.strip("()")[:-3], text.strip("()")[-3:]
+    return float(number) * {"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}[unit]
+
+
 def _hash_of(path: Path) -> str:
     """SHA-256 of a file's bytes, or of all files in a folder with their places."""
     if path.is_file():
@@ -497,7 +572,7 @@ def _project(address: str) -> str:
 def _last(lines: Sequence[str]) -> str:
     """The last line of what a program said, to be put into a sentence."""
     line = lines[-1] if lines else "no reason was given"
-    return (line[len("ERROR: ") :] if line.startswith("ERROR: ") else line).rstrip(". ")
+    return (line[len("ERROR: ") :] if line.lower().startswith("error: ") else line).rstrip(". ")
 
 
 def _no_python(recipe: Recipe, found_bare: bool) -> UserError:
@@ -526,14 +601,15 @@ def _explained(failure: child.ChildFailed, log: Path) -> UserError:
         )
     signs = ("NewConnectionError", "Failed to establish a new connection", "name resolution", "getaddrinfo failed",
              "Read timed out", "ConnectTimeout", "Connection refused", "ProxyError", "SSLError", "IncompleteRead",
-             "Network is unreachable", "RemoteDisconnected", "ConnectionResetError")  # fmt: skip
+             "Network is unreachable", "RemoteDisconnected", "ConnectionResetError", "error sending request",
+             "dns error", "network timeout")  # fmt: skip
     if any(sign in said for sign in signs):
         return UserError(
             "The packages could not be downloaded: the package index was not reached.",
             "Check the connection (and the proxy, if there is one), then start again; what was downloaded is kept.",
             title="No connection",
         )
-    errors = [line for line in failure.lines if line.startswith("ERROR: ")]
+    errors = [line for line in failure.lines if line.lower().startswith("error: ")]
     return UserError(
         f"The packages could not be installed: {_last(errors or failure.lines)}.",
         f"Start again; if it happens again, the whole story is in {log}.",

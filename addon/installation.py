@@ -10,12 +10,19 @@ from ..vmg_backend.errors import UserError
 from ..vmg_backend.protocol import Explanation
 from . import paths
 from .backend import serve_command
-from .environment import Environment, Recipe, State, Status, backend_recipe
+from .environment import HMINTERP, Environment, Recipe, State, Status, backend_recipe
 from .failures import Failure, JobFailed
 
 DOWNLOAD_MB = 380
 DISK_GB = 1.4
 """About what a set-up takes: 373 MB and 1.4 GB with the pinned packages on Linux (`pip download`, `du`)."""
+
+HMINTERP_COST = (
+    ("0.3 GB", "1.1 GB"),
+    ("2.8 GB", "6 GB"),
+)
+"""What HMInterp downloads, and takes on the disk, on top of that: without and with an NVIDIA graphics card. By the
+sizes of the pinned wheels for Linux, but what it takes on the disk with an NVIDIA one is a guess."""
 
 _ADVICE = {
     State.ABSENT: ("The backend is not set up", "Set it up once; nothing is installed into Blender.", "set_up"),
@@ -30,7 +37,7 @@ def environment() -> Environment:
     return Environment(paths.environment_folder())
 
 
-def recipe() -> Recipe:
+def recipe(*extras: str) -> Recipe:
     """What it is to hold.
 
     Raises
@@ -38,7 +45,12 @@ def recipe() -> Recipe:
     UserError
         When this copy of the extension brings no backend.
     """
-    return backend_recipe(paths.wheel())
+    return backend_recipe(paths.wheel(), extras)
+
+
+def has_hminterp() -> bool | None:
+    """Whether our own environment holds what HMInterp needs; None of one that the person made. Starts nothing."""
+    return None if paths.existing_python() else HMINTERP in environment().extras
 
 
 def status() -> Status:
@@ -77,7 +89,7 @@ def command() -> list[str]:
     raise JobFailed(Failure(said, f"vmg.environment_{action}" if action else ""))
 
 
-def needs_download() -> bool:
+def needs_download(*extras: str) -> bool:
     """Whether a set-up would fetch packages.
 
     Raises
@@ -85,7 +97,7 @@ def needs_download() -> bool:
     UserError
         When this copy of the extension brings no backend.
     """
-    return environment().needs_packages(recipe())
+    return environment().needs_packages(recipe(*extras))
 
 
 def why_offline() -> str:

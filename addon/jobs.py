@@ -15,8 +15,9 @@ import bpy
 
 from ..vmg_backend import protocol
 from ..vmg_backend.errors import UserError
-from . import compat, footages, overview, paths
+from . import compat, footages, hardware, overview, paths
 from .failures import Failure
+from .picture import picture
 from .session import Job, SceneRef, session
 from .timeline import markers, material, reading, stale, takes
 from .timeline.building import TakeLost
@@ -228,10 +229,14 @@ def _fill(
         raise UserError("These transitions are pinned.", "Take the pins off to generate them anew.")
     lost: list[dict[str, Any]] = []
 
-    def show(filled: protocol.Filled) -> None:
+    def show(event: protocol.Filled | protocol.Preview) -> None:
         nonlocal changed
-        made = {"engine": filled.engine, "hash": filled.hash, "frames_dir": filled.frames_dir}
-        transition = {**by_id[filled.id], **made}
+        if isinstance(event, protocol.Preview):
+            picture().show(event.id, Path(event.file))
+            return
+        picture().clear()
+        made = {"engine": event.engine, "hash": event.hash, "frames_dir": event.frames_dir}
+        transition = {**by_id[event.id], **made}
         scene = target.find()
         try:
             if scene is None:
@@ -246,10 +251,11 @@ def _fill(
             takes.fill_transition(scene, uid, transition)
             yield
 
-    request = protocol.Fill(path, wanted, scene.vmg.engine, str(folder), paths.library_folder())
+    request = protocol.Fill(path, wanted, hardware.engine_choice(scene), str(folder), paths.library_folder())
     try:
         yield Ask("fill", request, title, show)
     finally:
+        picture().clear()
         scene = target.find()
         if changed and scene and takes.find(scene, uid):  # a step after undo would take redo away
             apply_result(title)

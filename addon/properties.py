@@ -21,12 +21,18 @@ from bpy.props import (
     StringProperty,
 )
 
+from . import hardware
 from .compat import StripType
 
 ROLES = ("NONE", "FOOTAGE", "MUSIC", "KEY", "TAKE", "PIECE", "CROSS", "TRANSITION")
 ENGINES = (
     ("flow", "Flow", "A moving morph of the two real continuations"),
     ("fade", "Fade", "A cross fade of the two real continuations"),
+    ("hminterp", "HMInterp", "A diffusion model that knows the person draws the frames along a generated motion"),
+)
+QUALITIES = (
+    ("final", "Final", "As many steps as the model wants"),
+    ("draft", "Draft", "Few steps: quick, and enough to see how the person moves"),
 )
 
 
@@ -57,6 +63,18 @@ class FootageRow(bpy.types.PropertyGroup):
     )
 
 
+def _model_items(self: bpy.types.PropertyGroup, _context: bpy.types.Context) -> list[hardware.MenuItem]:
+    return hardware.items(hardware.model_choices(self.model))
+
+
+def _model_place(self: bpy.types.PropertyGroup) -> int:
+    return hardware.place(hardware.model_choices(self.model), self.model)
+
+
+def _choose_model(self: bpy.types.PropertyGroup, number: int) -> None:
+    self.model = hardware.model_choices(self.model)[number][0]
+
+
 class SceneProperties(bpy.types.PropertyGroup):
     """The settings of the panels."""
 
@@ -78,6 +96,17 @@ class SceneProperties(bpy.types.PropertyGroup):
         subtype="TIME_ABSOLUTE",
     )
     engine: EnumProperty(name="Engine", description="What fills the transitions", items=ENGINES)
+    quality: EnumProperty(name="Quality", description="How carefully HMInterp works", items=QUALITIES)
+    model: StringProperty(
+        name="Model name", description="Name or folder of HMInterp's model; empty for the only one that is there"
+    )
+    model_choice: EnumProperty(  # a way to choose: what is chosen is kept by its name
+        name="Model",
+        description="HMInterp's model",
+        items=_model_items,
+        get=_model_place,
+        set=_choose_model,
+    )
     seed: IntProperty(name="Seed", description="Another number gives another take", min=0)
     hold_seconds: FloatProperty(
         name="Hold", description="Least time between two cuts, in seconds", default=0.5, min=0.0, soft_max=5.0
@@ -188,6 +217,7 @@ class WindowManagerProperties(bpy.types.PropertyGroup):
     failure_action: StringProperty(name="Action", description="Operator that does it, if one can", **_volatile(""))
     failure_log: StringProperty(name="Log", description="Path of the log", **_volatile(""))
     backend: StringProperty(name="Backend", description="Its state, in a sentence", **_volatile(""))
+    held: StringProperty(name="Held", description="The engine whose model is in the memory", **_volatile(""))
     waiting: StringProperty(name="Waiting", description="A result that is ready to be inserted", **_volatile(""))
 
 

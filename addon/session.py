@@ -45,7 +45,7 @@ TICK = 0.03
 _STARTS = 2
 """How often a job may lose its backend: it is started again once."""
 
-_EVENTS: dict[str, type] = {"filled": protocol.Filled}
+_EVENTS: dict[str, type] = {"filled": protocol.Filled, "preview": protocol.Preview}
 """The notifications that a job's `on_event` gets, beside `progress` and `log`."""
 
 Steps = Iterator[object] | None
@@ -134,6 +134,8 @@ class _Link:
         Whose request that is; None for the hello.
     deadline : float or None
         When the process is ended if it has not answered.
+    held : str
+        The engine whose model it keeps in the memory.
     """
 
     process: BackendProcess
@@ -141,6 +143,7 @@ class _Link:
     deadline: float | None
     job: Job | None = None
     hello: protocol.Hello | None = None
+    held: str = ""
 
 
 @dataclass(eq=False)
@@ -225,6 +228,11 @@ class Session:
     def hello(self) -> protocol.Hello | None:
         """Who answers; None while no backend runs."""
         return self._link.hello if self._link else None
+
+    @property
+    def held(self) -> str:
+        """The engine whose model the backend keeps in the memory; "" for none."""
+        return self._link.held if self._link else ""
 
     def submit(
         self,
@@ -468,6 +476,8 @@ class Session:
         job = self.job
         if method == "log":
             self.log.write(str(params.get("text", params)))
+        elif method == "held":
+            link.held = protocol.from_json(protocol.Held, params).engine
         elif job is None or link.job is not job or link.owed is None:
             return  # of a job that was cancelled
         elif method == "progress":
@@ -650,6 +660,7 @@ class _InBlender:
             "failure_log": said.log,
             "failure_action": failure.action if failure else "",
             "backend": f"{hello.version}, Python {hello.python}, {hello.device}" if hello else "",
+            "held": self.session.held,
         }
 
     def _wake(self) -> None:

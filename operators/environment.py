@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import bpy
 
-from ..addon import installation, paths, upkeep
-from ..addon.environment import State
+from ..addon import hardware, installation, paths, upkeep
+from ..addon.environment import HMINTERP, State
 from ..addon.session import Job, Session, session
 from ..vmg_backend.errors import Cancelled, UserError
 
@@ -70,6 +72,7 @@ class _Downloads(_OfOurOwn):
     """Makes our own environment, after it has said what that takes."""
 
     said = "The backend is ready."
+    extras: ClassVar[tuple[str, ...]] = ()
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Returned:
         """Say what it takes before it starts."""
@@ -79,7 +82,7 @@ class _Downloads(_OfOurOwn):
     def draw(self, context: bpy.types.Context) -> None:
         """What it takes."""
         del context
-        _draw_cost(self.layout)
+        _draw_cost(self.layout, self.extras)
 
 
 class VMG_OT_environment_set_up(_Downloads):
@@ -100,6 +103,28 @@ class VMG_OT_environment_set_up(_Downloads):
     def begin(self, session: Session) -> Job:
         """Start the set-up."""
         return upkeep.set_up(session)
+
+
+class VMG_OT_hminterp_set_up(_Downloads):
+    """Add what the engine HMInterp needs to the backend's environment: torch and its companions."""
+
+    bl_idname = "vmg.hminterp_set_up"
+    bl_label = "Set Up HMInterp"
+    said = "HMInterp is set up."
+    extras = (HMINTERP,)
+
+    @classmethod
+    def refusal(cls) -> str:
+        """Also no backend to add it to, nothing to do, or no way to the network."""
+        if reason := super().refusal():
+            return reason
+        if installation.status().state not in (State.READY, State.OUTDATED):
+            return "Set the backend up first"
+        return "HMInterp is set up" if installation.has_hminterp() else installation.why_offline()
+
+    def begin(self, session: Session) -> Job:
+        """Start the set-up."""
+        return upkeep.set_up(session, *self.extras)
 
 
 class VMG_OT_environment_repair(_Downloads):
@@ -178,6 +203,34 @@ class VMG_OT_environment_test(_Upkeep):
         return upkeep.test(session)
 
 
+class VMG_OT_hardware_look(_Upkeep):
+    """Look which devices and models there are, and how much memory is free."""
+
+    bl_idname = "vmg.hardware_look"
+    bl_label = "Refresh"
+
+    def begin(self, session: Session) -> Job:
+        """Ask the backend."""
+        return hardware.look(session)
+
+
+class VMG_OT_memory_release(_Upkeep):
+    """Give the memory of HMInterp's model back; the next transition loads it again."""
+
+    bl_idname = "vmg.memory_release"
+    bl_label = "Release Memory"
+    said = "The model was released."
+
+    @classmethod
+    def refusal(cls) -> str:
+        """There must be a model."""
+        return "" if session().held else "No model is in the memory"
+
+    def begin(self, session: Session) -> Job:
+        """Ask the backend."""
+        return hardware.release(session)
+
+
 class VMG_OT_library_measure(bpy.types.Operator):
     """Look how much the library takes on the disk."""
 
@@ -230,26 +283,35 @@ def _note_size(size: int) -> None:
 def _asked(operator: bpy.types.Operator, context: bpy.types.Context) -> Returned:
     title = operator.bl_label
     returned: Returned = context.window_manager.invoke_props_dialog(
-        operator, width=440, title=title, confirm_text=title.split(" Backend")[0]
+        operator, width=480, title=title, confirm_text=title.split(" Backend")[0]
     )
     return returned
 
 
-def _draw_cost(layout: bpy.types.UILayout) -> None:
+def _draw_cost(layout: bpy.types.UILayout, extras: tuple[str, ...]) -> None:
     column = layout.column(align=True)
-    if installation.needs_download():
+    fetches = installation.needs_download()
+    if fetches:
         column.label(text=f"Downloads about {installation.DOWNLOAD_MB} MB from the Python package index.")
-    column.label(text=f"Takes about {installation.DISK_GB:.1f} GB on the disk, in")
-    column.label(text=str(paths.environment_folder()))
+    if fetches or not extras:
+        column.label(text=f"Takes about {installation.DISK_GB:.1f} GB on the disk.")
+    if extras or (fetches and installation.has_hminterp()):
+        (plain, on_disk), (nvidia, nvidia_on_disk) = installation.HMINTERP_COST
+        column.label(text=f"HMInterp downloads about {plain}, with an NVIDIA graphics card {nvidia},")
+        column.label(text=f"and takes about {on_disk} on the disk, with an NVIDIA graphics card {nvidia_on_disk}.")
+    column.label(text=f"Folder: {paths.environment_folder()}")
     column.label(text="You can go on working meanwhile, and cancel at any time.")
 
 
 _CLASSES = (
     VMG_OT_environment_set_up,
+    VMG_OT_hminterp_set_up,
     VMG_OT_environment_repair,
     VMG_OT_environment_remove,
     VMG_OT_environment_cancel,
     VMG_OT_environment_test,
+    VMG_OT_hardware_look,
+    VMG_OT_memory_release,
     VMG_OT_library_measure,
     VMG_OT_library_clear,
 )

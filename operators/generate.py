@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import bpy
 
-from ..addon import jobs, overview
+from ..addon import hardware, jobs, overview
 from ..addon.session import session
 from .common import InSequencer, NeedsTake, Returned, StartsJob, finish_in_background
 
@@ -38,6 +38,11 @@ class VMG_OT_generate(NeedsTake, StartsJob):
         name="Selected Only", description="Only the selected transitions", options={"SKIP_SAVE"}
     )
 
+    @classmethod
+    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """There must be a take, and what the engine needs."""
+        return super().refusal(context, scene) or hardware.refusal(scene)
+
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Start the job for all transitions, or for the selected ones."""
         take = overview.active_take(scene)
@@ -51,6 +56,11 @@ class VMG_OT_rerender_stale(NeedsTake, StartsJob):
 
     bl_idname = "vmg.rerender_stale"
     bl_label = "Re-render Stale"
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """There must be a take, and what the engine needs."""
+        return super().refusal(context, scene) or hardware.refusal(scene)
 
     def begin(self, scene: bpy.types.Scene) -> None:
         """Start the job."""

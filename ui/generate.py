@@ -5,8 +5,13 @@ from __future__ import annotations
 import bpy
 
 from ..addon import compat, overview
+from ..addon.picture import picture
 from .common import SubTab, Tab, hint
+from .hardware import draw_model
 from .status import draw_status
+
+PICTURE = 7.0
+"""Height of the picture of what is becoming, in rows."""
 
 
 class VMG_PT_generate(Tab):
@@ -32,11 +37,16 @@ class VMG_PT_generate(Tab):
                 "Suggest makes a take with cross fades" if settings.footages else "Choose footage in Setup first",
             )
         else:
-            self._show_take(layout, settings, take)
+            self._show_take(layout, scene, take)
         draw_status(layout, context)
+        if (transition := picture().transition) is not None:
+            box = layout.box()
+            box.label(text=f"Transition {transition + 1}, its middle frame")
+            box.template_icon(icon_value=picture().icon, scale=PICTURE)
 
-    def _show_take(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, take: bpy.types.Struct) -> None:
-        layout.prop(settings, "engine")
+    def _show_take(self, layout: bpy.types.UILayout, scene: bpy.types.Scene, take: bpy.types.Struct) -> None:
+        layout.prop(scene.vmg, "engine")
+        draw_model(layout, scene)
         counted = overview.counts(take)
         row = layout.row()
         row.scale_y = 1.3

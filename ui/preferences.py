@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bpy
 
-from ..addon import installation, paths
+from ..addon import hardware, installation, paths
 from ..addon.environment import State, Status
 from ..addon.session import session
+from .hardware import draw_missing
 from .status import draw_status, wrapped
 
 _ICONS = {State.READY: "CHECKMARK", State.ABSENT: "INFO", State.INCOMPLETE: "INFO", State.OUTDATED: "FILE_REFRESH"}
@@ -23,6 +24,19 @@ def _other_backend(self: bpy.types.AddonPreferences, context: bpy.types.Context)
     """The next job starts the backend that is chosen now."""
     del self, context
     session().stop_backend()
+    hardware.forget()
+
+
+def _device_items(self: bpy.types.AddonPreferences, _context: bpy.types.Context) -> list[hardware.MenuItem]:
+    return hardware.items(hardware.device_choices(self.device))
+
+
+def _device_place(self: bpy.types.AddonPreferences) -> int:
+    return hardware.place(hardware.device_choices(self.device), self.device)
+
+
+def _choose_device(self: bpy.types.AddonPreferences, number: int) -> None:
+    self.device = hardware.device_choices(self.device)[number][0]
 
 
 class VideoMotionGraphsPreferences(bpy.types.AddonPreferences):
@@ -46,6 +60,24 @@ class VideoMotionGraphsPreferences(bpy.types.AddonPreferences):
         name="Library",
         description="Where poses, graphs and generated transitions are kept; empty for a folder in the user's cache",
         subtype="DIR_PATH",
+    )
+    device: bpy.props.StringProperty(default="auto", options={"HIDDEN"})  # type: ignore[valid-type]
+    device_choice: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Device",
+        description="Where HMInterp's model runs on this machine",
+        items=_device_items,
+        get=_device_place,
+        set=_choose_device,
+    )
+    precision: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Precision",
+        description="What it counts in: half of the bits need half of the memory",
+        items=(
+            ("auto", "Automatic", "What the device does best"),
+            ("fp32", "32 Bits", "Exact, the most memory"),
+            ("bf16", "16 Bits (bf16)", "Half of the memory, for newer graphics cards"),
+            ("fp16", "16 Bits (fp16)", "Half of the memory; large numbers may run over"),
+        ),
     )
     library_megabytes: bpy.props.FloatProperty(default=-1.0, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
 
@@ -73,7 +105,7 @@ class VideoMotionGraphsPreferences(bpy.types.AddonPreferences):
         if hello := session().hello:
             said.append(
                 f"Version {hello.version} runs on {hello.device}, {hello.cores} cores, Python {hello.python}. "
-                "Nothing in it uses a graphics card yet."
+                "Only HMInterp uses a graphics card."
             )
         if offline := _offline(status):
             said.append(f"{offline}.")
@@ -88,7 +120,17 @@ class VideoMotionGraphsPreferences(bpy.types.AddonPreferences):
             row.operator("vmg.environment_test", text="Test")
             row.operator("vmg.environment_repair", text="Repair")
         row.operator("vmg.environment_remove", text="Remove")
+        self._draw_hminterp(box, status)
         draw_status(box, context)
+
+    def _draw_hminterp(self, box: bpy.types.UILayout, status: Status) -> None:
+        """Whether HMInterp is installed, once the backend is."""
+        if status.state not in (State.READY, State.OUTDATED):
+            return
+        if hardware.ready() is False:
+            draw_missing(box)
+        elif hardware.ready():
+            box.label(text="HMInterp is installed", icon="CHECKMARK")
 
 
 register, unregister = bpy.utils.register_classes_factory((VideoMotionGraphsPreferences,))

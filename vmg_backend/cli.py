@@ -19,6 +19,7 @@ from . import __version__
 from .errors import Cancelled, UserError
 from .faults import logged
 from .progress import Progress
+from .protocol import DEVICES, PRECISIONS, QUALITIES
 
 OK, OURS, USER, CANCELLED = 0, 1, 2, 130
 
@@ -155,7 +156,13 @@ def _parser() -> argparse.ArgumentParser:
         "--reuse", type=_seconds, metavar="S", help="no frame twice within S (default: as the footage allows)"
     )
     engine = _Parser(add_help=False)
-    engine.add_argument("--engine", default="flow", metavar="E", help="what fills the transitions: fade or flow")
+    engine.add_argument(
+        "--engine", default="flow", metavar="E", help="what fills the transitions: fade, flow, hminterp"
+    )
+    engine.add_argument("--model", default="", metavar="M", help="name or folder of HMInterp's model")
+    engine.add_argument("--quality", choices=QUALITIES, default="final", help="draft: fewer denoising steps")
+    engine.add_argument("--device", choices=DEVICES, default="auto", help="where HMInterp runs")
+    engine.add_argument("--precision", choices=PRECISIONS, default="auto", help="what HMInterp counts in")
 
     parser = _Parser(
         prog="vmg", description="Re-edits footage of one person along a motion graph, on the beat of the music."
@@ -200,6 +207,12 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("generate", "Fill the transitions of a path.", library, engine)
     one.add_argument("path", type=Path, metavar="PATH.json")
+    one.add_argument(
+        "--poses", metavar="FILE|VIDEO[:FIRST-LAST]", help="poses to follow: an .npz or .json, or frames of a video"
+    )
+    one.add_argument(
+        "--transition", action="append", type=_seed, metavar="ID", help="fill this one alone; may be repeated"
+    )
 
     one = verb("render", "Encode the film of a path whose transitions are filled.", library)
     one.add_argument("path", type=Path, metavar="PATH.json")
@@ -211,6 +224,15 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("demo", "Make a film from the project's own sample.", library, engine)
     one.add_argument("--out", type=Path, metavar="FILE", help="default: vmg_demo.mp4 in the user's cache")
+
+    cache = verbs.add_parser("cache", help="Show or delete the generated transitions that a library keeps.")
+    actions = cache.add_subparsers(title="actions", metavar="ACTION", required=True)
+    one = verb("show", "How many there are, their size, and what made them.", library, group=actions)
+    one.set_defaults(verb="cache_show")
+    one = verb("clean", "Delete those that were not used for the longest.", library, group=actions)
+    one.set_defaults(verb="cache_clean")
+    one.add_argument("--limit", type=_seconds, metavar="GB", help="what may stay; default 10")
+    one.add_argument("--all", action="store_true", help="nothing may stay but what a running job uses")
 
     one = verb("doctor", "Say what works on this machine, and what to do about the rest.", library)
 
@@ -227,6 +249,30 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, required=True, metavar="FILE", help="the weights, a .safetensors")
     one.add_argument("--recipe", default="shipped", metavar="NAME", help="shipped or tiny; default: shipped")
     one.add_argument("--steps", type=_count, metavar="N", help="instead of the recipe's")
+
+    files = verbs.add_parser("models", help="Get, check and import the files of diffusion models.")
+    actions = files.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def model_verb(name: str, text: str) -> argparse.ArgumentParser:
+        added = verb(name, text, group=actions)
+        added.set_defaults(module=".model_verbs", verb=f"models_{name}")
+        return added
+
+    model_verb("list", "What there is, with sizes and licences, and what is here.")
+    one = model_verb("get", "Download a model, or go on with a download.")
+    one.add_argument("name", metavar="NAME")
+    one.add_argument("--accept-licence", action="store_true", help="I have read the licence and agree to it")
+    one = model_verb("verify", "Hash the files of models again.")
+    one.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
+    one = model_verb("import", "Bring a published checkpoint of HMInterp into this program's form.")
+    one.add_argument("source", metavar="NAME|FILE", help="a model of the list, or a .safetensors or .bin")
+    one.add_argument("--out", type=Path, metavar="DIR", help="default: a folder beside the models")
+    one.add_argument("--sha256", metavar="HEX", help="what a FILE that is a pickle must have, from where you got it")
+    one.add_argument("--heads", type=_count, default=8, metavar="N", help="attention heads; default 8")
+    one.add_argument(
+        "--seed-stride", type=int, choices=(1, 8), default=1, help="of the seed guider: 1 for latents, 8 for pixels"
+    )
+    one.add_argument("--betas", choices=("linear", "scaled_linear"), default="linear", help="default: linear")
 
     evaluate = verbs.add_parser("evaluate", help="Measure a finished film, or in-betweens of poses.")
     metrics = evaluate.add_subparsers(title="metrics", metavar="METRIC", required=True)

@@ -62,13 +62,13 @@ def writing(path: Path) -> Iterator[Path]:
     UserError
         When the folder cannot be written or the disk is full; `path` is then as it was.
     """
-    with _said_clearly(path):
+    with said_clearly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".vmg-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     temporary = Path(name)
     try:
-        with _said_clearly(path):
+        with said_clearly(path):
             yield temporary
             umask = os.umask(0)
             os.umask(umask)
@@ -81,11 +81,11 @@ def writing(path: Path) -> Iterator[Path]:
 @contextmanager
 def writing_folder(path: Path) -> Iterator[Path]:
     """Like `writing`, for a folder; an older folder at `path` is replaced."""
-    with _said_clearly(path):
+    with said_clearly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".vmg-", dir=path.parent))
     try:
-        with _said_clearly(path):
+        with said_clearly(path):
             yield temporary
             umask = os.umask(0)
             os.umask(umask)
@@ -119,7 +119,8 @@ def check_output(out: Path, inputs: Iterable[Path]) -> None:
 
 
 @contextmanager
-def _said_clearly(path: Path) -> Iterator[None]:
+def said_clearly(path: Path) -> Iterator[None]:
+    """What the system says when `path` cannot be written, as a `UserError`."""
     try:
         yield
     except OSError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path as FilePath
@@ -18,12 +19,15 @@ from .footage.writer import SUFFIXES
 from .graph.build import GraphSettings
 from .graph.features import MotionFeatures
 from .graph.motion_graph import MotionGraph
+from .interpolation.custom_poses import SUFFIXES as SUFFIXES_OF_POSES
+from .interpolation.custom_poses import Posed, WantedPoses, check_led, poses_of_file, poses_of_track
 from .interpolation.engines import make_engine
 from .interpolation.fill import Material, fill_transitions
 from .library import FootageLibrary
 from .pose.mediapipe_estimator import MediapipeEstimator
 from .pose.track import PoseTrack
 from .progress import SILENT, Progress, shares
+from .protocol import EngineChoice
 from .render import render
 from .search.find import find_path
 from .search.keyframes import Keyframe, load_keyframes
@@ -282,14 +286,53 @@ def beats_of(wish: WishInFiles, seconds: float, progress: Progress = SILENT) -> 
 def generate(
     path: Path,
     analyses: Sequence[Analysis],
-    engine: str,
+    engine: EngineChoice,
     library: FootageLibrary,
     progress: Progress = SILENT,
+    poses: str | None = None,
+    only: Collection[int] | None = None,
 ) -> Path:
-    """Fill the transitions of a path."""
+    """Fill the transitions of a path.
+
+    Parameters
+    ----------
+    path : Path
+    analyses : sequence of Analysis
+        Of its footages.
+    engine : EngineChoice
+    library : FootageLibrary
+    progress : Progress
+    poses : str, optional
+        What an engine that follows poses shall follow in place of its own guide's: a file of them, or
+        ``VIDEO[:FIRST-LAST]``.
+    only : collection of int, optional
+        Ids of the transitions that are to be filled; the others stay as they are.
+
+    Raises
+    ------
+    UserError
+        When there is no such engine, transition or pose, or the engine follows none.
+    """
+    if unknown := set(only or ()) - {transition.id for transition in path.transitions}:
+        raise UserError(
+            f"The path has no transition {min(unknown)}.", f"It has those from 0 to {len(path.transitions) - 1}."
+        )
     made = make_engine(engine)
-    materials = materials_of(analyses, library, progress.part(0.0, 0.2, "Background"))
-    return fill_transitions(path, materials, made, library, progress.part(0.2, 1.0))
+    if poses:
+        check_led(made)
+        made = Posed(made, _wanted(poses, library, progress.part(0.0, 0.1, "Poses")))
+    materials = materials_of(analyses, library, progress.part(0.1, 0.2, "Background"))
+    return fill_transitions(path, materials, made, library, progress.part(0.2, 1.0), only)
+
+
+def _wanted(text: str, library: FootageLibrary, progress: Progress) -> WantedPoses:
+    if FilePath(text).suffix.lower() in SUFFIXES_OF_POSES:
+        return poses_of_file(FilePath(text))
+    spoken = re.fullmatch(r"(.+):(\d+)-(\d+)", text)
+    file = FilePath(spoken[1] if spoken else text)
+    (analysis,) = analyze([Source(file)], library, progress, remember=False)
+    first, last = (int(spoken[2]), int(spoken[3])) if spoken else (0, analysis.footage.frames - 1)
+    return poses_of_track(analysis.track, analysis.footage.size, first, last, file.name)
 
 
 def materials_of(
@@ -307,7 +350,7 @@ def materials_of(
 def cut(
     sources: Sequence[Source],
     wish: WishInFiles,
-    engine: str,
+    engine: EngineChoice,
     out: FilePath,
     library: FootageLibrary,
     settings: GraphSettings,
@@ -319,9 +362,10 @@ def cut(
     graph, features = build(analyses, library, settings, progress.part(0.5, 0.6))
     asked = read_wish(wish, graph.fps, progress.part(0.6, 0.63, "Listening"))
     path = search(analyses, graph, features, asked, progress.part(0.63, 0.75))
-    path = generate(path, analyses, engine, library, progress.part(0.75, 0.9))
-    path.save(path_file(out))
-    render(path, {a.footage.id: a.footage for a in analyses}, out, progress.part(0.9, 1.0, "Encoding"))
+    with library.transitions.working():
+        path = generate(path, analyses, engine, library, progress.part(0.75, 0.9))
+        path.save(path_file(out))
+        render(path, {a.footage.id: a.footage for a in analyses}, out, progress.part(0.9, 1.0, "Encoding"))
     return path
 
 
@@ -341,7 +385,7 @@ def check_wish(sources: Sequence[Source], wish: WishInFiles, out: FilePath) -> N
         load_keyframes(wish.keyframes)
 
 
-def check_cut(sources: Sequence[Source], wish: WishInFiles, engine: str, out: FilePath) -> None:
+def check_cut(sources: Sequence[Source], wish: WishInFiles, engine: EngineChoice, out: FilePath) -> None:
     """The same for a whole cut."""
     make_engine(engine)
     if out.suffix.lower() not in SUFFIXES:

@@ -26,6 +26,7 @@ from .footage.opening import usable_ranges
 from .graph.build import GraphSettings, build_graph
 from .graph.features import MotionFeatures, motion_features
 from .graph.motion_graph import MotionGraph
+from .interpolation.cache import TransitionCache
 from .pose.track import PoseEstimator, PoseTrack
 from .progress import SILENT, Progress
 
@@ -43,7 +44,8 @@ _STALE_SECONDS = 24 * 3600
 _OURS = re.compile(
     r"footage/[0-9a-f]{64}/(index(-\w+)?\.npz|footage\.json|(poses|plate)-\w+\.npz|\.vmg-[^/]*)"
     r"|graphs/([0-9a-f]{16}|\.vmg-[^/]*)\.npz"
-    r"|transitions/([0-9a-f]{16}|\.vmg-[^/]*)/(\d{4,}\.png|skeleton\.npz|\.vmg-[^/]*)"
+    r"|transitions/([0-9a-f]{16}|\.vmg-[^/]*)/(\d{4,}\.png|skeleton\.npz|about\.json|\.vmg-[^/]*)"
+    r"|transitions/\.jobs/[^/]*"
 )
 
 
@@ -213,9 +215,10 @@ class FootageLibrary:
         with np.load(file, allow_pickle=False) as data:
             return data["image"] if data["still"] else None
 
-    def transition_folder(self, key: str) -> Path:
-        """Where the frames of the transition with that hash belong."""
-        return self.root / "transitions" / key
+    @property
+    def transitions(self) -> TransitionCache:
+        """The generated transitions."""
+        return TransitionCache(self.root / "transitions")
 
     def files(self) -> list[Path]:
         """Everything here that a library wrote, told by its name; a person's own files are none of it."""

@@ -404,7 +404,97 @@ class Updated:
     changed: tuple[int, ...]
 
 
-# fill: Fill -> FilledAll; one notification `filled` (a Filled) for each transition, when its frames are there
+QUALITIES = ("draft", "final")
+DEVICES = ("auto", "cuda", "mps", "cpu")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """What fills transitions, and for engines that have a model which, how well, and where it runs.
+
+    Attributes
+    ----------
+    name : str
+        Of the engine.
+    model : str
+        Its name or folder; "" for the only one that is there.
+    quality : str
+        Of `QUALITIES`.
+    device : str
+        "auto", "cuda" for the first CUDA device, or the name of a `Device`.
+    precision : str
+        Of `PRECISIONS`.
+    """
+
+    name: str
+    model: str = ""
+    quality: str = "final"
+    device: str = "auto"
+    precision: str = "auto"
+
+
+# hardware: no parameters -> Hardware. release: no parameters -> Hardware, after the model that the backend holds was
+# forgotten. Both load torch where it is installed, which takes seconds.
+
+
+@dataclass(frozen=True)
+class Device:
+    """Something that models run on.
+
+    Attributes
+    ----------
+    name, label : str
+        As `EngineChoice.device` names it; as people call it.
+    free, total : int
+        Bytes: what a model can have (with what one already has there, but on the CPU), and what there is.
+    """
+
+    name: str
+    label: str
+    free: int
+    total: int
+
+
+@dataclass(frozen=True)
+class ModelHere:
+    """A model that engines can use, as `EngineChoice.model` names it."""
+
+    name: str
+    label: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What there is for engines with a model.
+
+    Attributes
+    ----------
+    devices : tuple of Device
+        Best first; none where packages are missing.
+    models : tuple of ModelHere
+    folder : str
+        Where models are looked for.
+    missing : tuple of str
+        Packages that are not installed, without which no model runs.
+    """
+
+    devices: tuple[Device, ...]
+    models: tuple[ModelHere, ...]
+    folder: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Held:
+    """The notification ``held``: the model of this engine stays in the memory between requests; "" for none."""
+
+    engine: str
+
+
+# fill: Fill -> FilledAll; one notification `filled` (a Filled) for each transition, when its frames are there, and for
+# engines that can show it, `preview` (a Preview) now and then while they are made
 
 
 @dataclass(frozen=True)
@@ -417,7 +507,7 @@ class Fill:
         As PATH.json.
     transitions : tuple of int
         Ids of those that are to be filled.
-    engine : str
+    engine : EngineChoice
     folder : str
         Where the frames go: `folder`/<hash>/0000.png and on. Existing frames of the same hash are kept.
     library : str
@@ -425,7 +515,7 @@ class Fill:
 
     path: dict[str, Any]
     transitions: tuple[int, ...]
-    engine: str
+    engine: EngineChoice
     folder: str
     library: str = ""
 
@@ -439,6 +529,25 @@ class Filled:
     engine: str
     hash: str
     frames_dir: str
+
+
+PREVIEW_SIDE = 192
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The notification ``preview``: what the middle frame of transition `id` is becoming.
+
+    Attributes
+    ----------
+    request, id : int
+    file : str
+        A ``.npy``: uint8 [h, w, 3], RGB, sides of at most `PREVIEW_SIDE` px. It is gone when the request is answered.
+    """
+
+    request: int
+    id: int
+    file: str
 
 
 @dataclass(frozen=True)
@@ -477,6 +586,8 @@ METHODS: dict[str, tuple[type | None, type]] = {
     "suggest": (Wish, Suggested),
     "update": (Update, Updated),
     "fill": (Fill, FilledAll),
+    "hardware": (None, Hardware),
+    "release": (None, Hardware),
     "library": (Place, LibrarySize),
     "clear_library": (Place, LibrarySize),
 }

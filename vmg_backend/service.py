@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path as FilePath
 from typing import get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from . import jobs
 from .audio.beats import Beat, Kind, beats_in, tempo_of
@@ -13,7 +19,7 @@ from .audio.mix import mix
 from .audio.rhythm import RATE
 from .errors import UserError
 from .evaluation.linear_feasibility import with_linear
-from .files import check_output
+from .files import check_output, writing
 from .footage import Footage, parse_fps
 from .footage.conforming import conform, needs_conform
 from .graph.build import GraphSettings
@@ -21,6 +27,8 @@ from .graph.features import MotionFeatures
 from .graph.motion_graph import MotionGraph
 from .interpolation.engines import make_engine
 from .interpolation.fill import fill
+from .interpolation.hardware import hardware
+from .interpolation.interpolator import HoldsModel, Interpolator
 from .jobs import Source
 from .library import FootageLibrary
 from .pose.drawing import sides
@@ -28,21 +36,26 @@ from .pose.mediapipe_estimator import MediapipeEstimator
 from .pose.skeletons import SKELETONS, Skeleton
 from .progress import Progress
 from .protocol import (
+    PREVIEW_SIDE,
     BeatAt,
     Conform,
     Conformed,
     Description,
     Descriptions,
+    EngineChoice,
     Fill,
     Filled,
     FilledAll,
     Footages,
     FootageUse,
     FoundBeats,
+    Hardware,
+    Held,
     KeyAt,
     LibrarySize,
     Place,
     Poses,
+    Preview,
     Sound,
     Suggested,
     Update,
@@ -62,11 +75,13 @@ SUGGEST_AGAIN = "Suggest again."
 class Service:
     """Does what is asked for; a method for each of the protocol's, but for ``hello``.
 
-    It remembers between two requests what took time to read.
+    It remembers between two requests what took time to read: libraries, and the engine of the last fill with its model.
     """
 
     def __init__(self) -> None:
         self._libraries: dict[str, RememberingLibrary] = {}
+        self._engine: tuple[EngineChoice, Interpolator] | None = None
+        self._held = ""
 
     def describe(self, asked: Footages, call: Call) -> Descriptions:
         """Decode what is new, and tell what each file is."""
@@ -134,7 +149,7 @@ class Service:
 
     def fill(self, asked: Fill, call: Call) -> FilledAll:
         """Fill transitions, and tell of each as soon as its frames are there."""
-        library, engine = self._library(asked.library), make_engine(asked.engine)
+        library, engine = self._library(asked.library), self._engine_for(asked.engine, call)
         path = Path.from_dict(asked.path, "The take's path", SUGGEST_AGAIN)
         by_id = {transition.id: transition for transition in path.transitions}
         if unknown := set(asked.transitions) - by_id.keys():
@@ -146,12 +161,47 @@ class Service:
         materials = jobs.materials_of(analyses, library, call.progress.part(0.1, 0.2, "Background"))
         folder = FilePath(asked.folder).absolute()
         new = 0
-        filling = fill(wanted, path.seed, materials, engine, folder.joinpath, call.progress.part(0.2, 1.0))
-        for done, made in filling:
-            new += made
-            filled = Filled(call.id, done.id, str(done.engine), str(done.hash), str(done.frames_dir))
-            call.notify("filled", filled)
+        filling = call.progress.part(0.2, 1.0)
+        try:
+            with _showing(call) as show:
+                for done, made in fill(wanted, path.seed, materials, engine, folder.joinpath, filling, show):
+                    new += made
+                    filled = Filled(call.id, done.id, str(done.engine), str(done.hash), str(done.frames_dir))
+                    call.notify("filled", filled)
+        finally:
+            self._tell_held(call)
         return FilledAll(new, len(wanted) - new)
+
+    def hardware(self, _: None, call: Call) -> Hardware:
+        """Look what there is for engines with a model."""
+        call.progress.update(0.0)
+        return hardware()
+
+    def release(self, _: None, call: Call) -> Hardware:
+        """Forget the model of the last fill, and look what is free then."""
+        self._release(call)
+        return self.hardware(None, call)
+
+    def _engine_for(self, choice: EngineChoice, call: Call) -> Interpolator:
+        """The engine of the last fill where it was the same choice; else another one, after that one has let go."""
+        if self._engine is None or self._engine[0] != choice:
+            self._release(call)
+            self._engine = choice, make_engine(choice)
+        return self._engine[1]
+
+    def _release(self, call: Call) -> None:
+        engine, self._engine = self._engine, None
+        if engine and isinstance(engine[1], HoldsModel):
+            engine[1].release()
+        self._tell_held(call)
+
+    def _tell_held(self, call: Call) -> None:
+        """Tell whose model is in the memory, where that has changed."""
+        engine = self._engine[1] if self._engine else None
+        held = engine.name if engine and isinstance(engine, HoldsModel) and engine.held else ""
+        if held != self._held:
+            self._held = held
+            call.notify("held", Held(held))
 
     def library(self, place: Place, call: Call) -> LibrarySize:
         """How much a library holds."""
@@ -227,6 +277,25 @@ class _Ready:
                 f"{file.name} in {keyframe} is none of the footage.", "Use it as footage, or remove the keyframe."
             )
         return replace(keyframe, footage=self.library.identity(file, self.progress))
+
+
+@contextmanager
+def _showing(call: Call) -> Iterator[Callable[[int, NDArray[np.uint8]], None]]:
+    """What sends pictures of what transitions are becoming; of its files the last one lies there, until the end."""
+    with tempfile.TemporaryDirectory(prefix="vmg-preview-") as folder:
+        last: FilePath | None = None
+
+        def show(transition: int, picture: NDArray[np.uint8]) -> None:
+            nonlocal last
+            shrink = min(1.0, PREVIEW_SIDE / max(picture.shape))
+            older, last = last, FilePath(folder, f"{0 if last is None else int(last.stem) + 1:06d}.npy")
+            with writing(last) as temporary:
+                np.save(temporary, cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
+            call.notify("preview", Preview(call.id, transition, str(last)))
+            if older:
+                older.unlink()
+
+        yield show
 
 
 def _settings(wish: Wish) -> SearchSettings:

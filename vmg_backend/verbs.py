@@ -26,6 +26,8 @@ from .evaluation.motion_sources import footage_gaps, mocap_gaps
 from .files import cache_root, check_output, writing
 from .footage import VideoWriter, parse_fps
 from .graph.build import GraphSettings
+from .interpolation.cache import LIMIT
+from .interpolation.fill import folders_of
 from .jobs import Source, WishInFiles
 from .library import FootageLibrary
 from .motion.baselines import baselines
@@ -35,6 +37,7 @@ from .motion.mdm import MotionDiffusion
 from .motion.weights import Weights
 from .pose.skeletons import MOTION
 from .progress import Progress
+from .protocol import EngineChoice
 from .render import render as render_film
 from .search.objective import SearchSettings
 from .search.path import Path as FoundPath
@@ -139,9 +142,11 @@ def generate(words: Words, progress: Progress) -> dict[str, Any]:
     library = _library(words)
     path = FoundPath.load(words.path)
     analyses = jobs.analyses_of(path, library, progress.part(0.0, 0.5))
-    path = jobs.generate(path, analyses, words.engine, library, progress.part(0.5, 1.0))
+    filling = progress.part(0.5, 1.0)
+    path = jobs.generate(path, analyses, _engine(words), library, filling, words.poses, words.transition)
     path.save(words.path)
-    return {**path.as_dict(), "summary": f"{len(path.transitions)} transitions filled by {words.engine}"}
+    filled = len(path.transitions) if words.transition is None else len(set(words.transition))
+    return {**path.as_dict(), "summary": f"{filled} transitions filled by {words.engine}"}
 
 
 def render(words: Words, progress: Progress) -> dict[str, Any]:
@@ -149,8 +154,10 @@ def render(words: Words, progress: Progress) -> dict[str, Any]:
     path = FoundPath.load(words.path)
     named = [*(entry.path for entry in path.footages.values()), *([path.audio.path] if path.audio else [])]
     check_output(words.out, [words.path, *map(Path, named)])
-    footages = jobs.footages_of(path, _library(words), progress.part(0.0, 0.1, "Reading"))
-    render_film(path, footages, words.out, progress.part(0.1, 1.0, "Encoding"))
+    library = _library(words)
+    footages = jobs.footages_of(path, library, progress.part(0.0, 0.1, "Reading"))
+    with library.transitions.working(folders_of(path)):
+        render_film(path, footages, words.out, progress.part(0.1, 1.0, "Encoding"))
     return {**path.as_dict(), "out": str(words.out), "summary": str(words.out)}
 
 
@@ -159,7 +166,7 @@ def cut(words: Words, progress: Progress) -> dict[str, Any]:
     path = jobs.cut(
         _sources(words),
         _wish(words),
-        words.engine,
+        _engine(words),
         words.out,
         _library(words),
         _graph_settings(words),
@@ -176,8 +183,36 @@ def demo(words: Words, progress: Progress) -> dict[str, Any]:
     library = FootageLibrary(words.library or folder / "library")
     # More variety than the beats alone would choose from so little footage: a demo is looked at once.
     wish = WishInFiles(music=sample.MUSIC, beats=sample.BEATS, settings=SearchSettings(reuse_seconds=8.0))
-    path = jobs.cut([Source(sample.PERFORMER)], wish, words.engine, out, library, GraphSettings(), progress)
+    path = jobs.cut([Source(sample.PERFORMER)], wish, _engine(words), out, library, GraphSettings(), progress)
     return {**path.as_dict(), "out": str(out), "summary": f"{_told(path)}\nThe finished film: {out}"}
+
+
+def cache_show(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg cache show``: the generated transitions that a library keeps."""
+    progress.update(0.0)
+    cache = _library(words).transitions
+    entries = cache.entries()
+    engines: dict[str, dict[str, int]] = {}
+    for entry in entries:
+        sums = engines.setdefault(entry.engine or "unknown", {"entries": 0, "bytes": 0})
+        sums["entries"] += 1
+        sums["bytes"] += entry.bytes
+    kept = {"entries": len(entries), "bytes": sum(entry.bytes for entry in entries), "limit": int(LIMIT)}
+    lines = [f"{cache.root}: {kept['entries']} transitions, {kept['bytes'] / 1e9:.2f} GB of {LIMIT / 1e9:.0f} GB"]
+    lines += [f"{name:10} {sums['entries']:6} {sums['bytes'] / 1e9:9.2f} GB" for name, sums in sorted(engines.items())]
+    return {"folder": str(cache.root), **kept, "engines": engines, "summary": "\n".join(lines)}
+
+
+def cache_clean(words: Words, progress: Progress) -> dict[str, Any]:
+    """``vmg cache clean``: delete the generated transitions that were not used for the longest."""
+    cache = _library(words).transitions
+    limit = LIMIT if words.limit is None else words.limit * 1e9
+    deleted = cache.clean(0.0 if words.all else limit, progress)
+    left = cache.entries()
+    freed, kept = (sum(entry.bytes for entry in entries) for entries in (deleted, left))
+    told = {"deleted": len(deleted), "freed": freed, "entries": len(left), "bytes": kept}
+    summary = f"{len(deleted)} transitions deleted, {freed / 1e9:.2f} GB; {len(left)} left, {kept / 1e9:.2f} GB"
+    return {"folder": str(cache.root), **told, "summary": summary}
 
 
 def doctor(words: Words, progress: Progress) -> dict[str, Any]:
@@ -357,6 +392,10 @@ def _sources(words: Words) -> list[Source]:
 
 def _graph_settings(words: Words) -> GraphSettings:
     return GraphSettings(threshold_scale=words.threshold_scale)
+
+
+def _engine(words: Words) -> EngineChoice:
+    return EngineChoice(words.engine, words.model, words.quality, words.device, words.precision)
 
 
 def _wish(words: Words) -> WishInFiles:

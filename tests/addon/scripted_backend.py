@@ -11,6 +11,7 @@ import json
 import shutil
 import struct
 import sys
+import tempfile
 import threading
 import zlib
 from pathlib import Path
@@ -144,11 +145,42 @@ def path_for(wish):
     }  # fmt: skip
 
 
+def hardware(params, number, stop):
+    devices = [
+        {"name": "cuda:0", "label": "Card", "free": 6_100_000_000, "total": 8_000_000_000},
+        {"name": "cpu", "label": "CPU", "free": 10_000_000_000, "total": 16_000_000_000},
+    ]
+    models = [{"name": name, "label": name, "description": f"{name}: 256 px"} for name in ("ann", "bob")]
+    return {"result": {"devices": devices, "models": models, "folder": "/models", "missing": []}}
+
+
+def release(params, number, stop):
+    send(method="held", params={"engine": ""})
+    return hardware(params, number, stop)
+
+
 def fill(params, number, stop):
+    with tempfile.TemporaryDirectory() as folder:
+        return fill_with(params, number, stop, Path(folder))
+
+
+def show(number, transition, file):
+    """A preview of 24 x 16 px: reddish above, bluish below."""
+    head = b"{'descr': '|u1', 'fortran_order': False, 'shape': (24, 16, 3), }"
+    head += b" " * (117 - len(head)) + b"\n"
+    rows = b"\xff\x80\x00" * 16 * 12 + b"\x00\x80\xff" * 16 * 12
+    file.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + rows)
+    send(method="preview", params={"request": number, "id": transition, "file": str(file)})
+
+
+def fill_with(params, number, stop, folder_of_previews):
     made = 0
     for one in params["path"]["transitions"]:
         if one["id"] not in params["transitions"]:
             continue
+        if params["engine"]["name"] == "hminterp":
+            send(method="held", params={"engine": "hminterp"})
+            show(number, one["id"], folder_of_previews / f"{one['id']}.npy")
         if stop():
             return {"error": {"code": -32002, "message": "Cancelled."}}
         name = hashlib.sha256(json.dumps([junction(one), params["engine"]]).encode()).hexdigest()[:16]
@@ -157,7 +189,7 @@ def fill(params, number, stop):
         for index in range(one["frames"]):
             (folder / f"{index:04d}.png").write_bytes(PICTURE)
         made += 1
-        filled = {"request": number, "id": one["id"], "engine": params["engine"], "hash": name}
+        filled = {"request": number, "id": one["id"], "engine": params["engine"]["name"], "hash": name}
         send(method="filled", params={**filled, "frames_dir": str(folder)})
     return {"result": {"made": made, "kept": 0}}
 

@@ -19,7 +19,7 @@ FAKE = Path(__file__).with_name("fake_backend.py")
 
 class Parts:
     def __init__(self, root):
-        for name in ("session", "platforms", "installation", "environment", "paths", "upkeep"):
+        for name in ("session", "platforms", "installation", "environment", "paths", "upkeep", "hardware"):
             setattr(self, name, importlib.import_module(f"{root}.addon.{name}"))
         self.errors = importlib.import_module(f"{root}.vmg_backend.errors")
         self.preferences = importlib.import_module(f"{root}.ui.preferences")
@@ -171,6 +171,50 @@ def test_offline_by_the_command_line_says_so(parts, chosen, monkeypatch):
     assert "--offline-mode" in parts.installation.why_offline()
 
 
+@pytest.fixture
+def with_extra(parts, monkeypatch):
+    """The recipe with the extra, too."""
+    plain = parts.installation.recipe()
+    monkeypatch.setattr(parts.installation, "recipe", lambda *extras: dataclasses.replace(plain, extras=extras))
+
+
+def test_hminterp_is_added_only_where_it_is_asked_for(bpy, parts, chosen, made, with_extra, monkeypatch):
+    asked, ours = [], parts.environment.HMINTERP
+
+    def add(self, recipe, progress):
+        asked.append(recipe.extras)
+        marker = self._read_marker()
+        self._write_marker(**{**marker, "extras": recipe.extras})
+
+    monkeypatch.setattr(parts.environment.Environment, "set_up", add)
+    assert not bpy.ops.vmg.environment_set_up.poll()  # the backend is ready without
+    said, buttons = drawn(bpy, parts, chosen)
+    assert "HMInterp is not set up" in said
+    assert "2.8 GB" in said
+    assert "hminterp_set_up" in buttons
+
+    with pytest.raises(RuntimeError, match="Allow Online Access"):
+        bpy.ops.vmg.hminterp_set_up()
+    bpy.context.preferences.system.use_online_access = True
+    parts.hardware._surveys[-1].asked = True
+    assert bpy.ops.vmg.hminterp_set_up() == {"FINISHED"}
+    assert asked == [(ours,)]
+    assert parts.installation.has_hminterp()
+    assert state(parts) is parts.environment.State.READY
+    assert not parts.hardware._surveys[-1].asked  # what was known is looked up again
+    assert not bpy.ops.vmg.hminterp_set_up.poll()
+    assert "HMInterp is installed" in drawn(bpy, parts, chosen)[0]
+
+
+def test_hminterp_is_refused_where_there_is_nothing_to_add_it_to(bpy, parts, chosen, online, tmp_path):
+    with pytest.raises(RuntimeError, match="Set the backend up first"):
+        bpy.ops.vmg.hminterp_set_up()
+    chosen.existing_python = sys.executable
+    with pytest.raises(RuntimeError, match="never changed"):
+        bpy.ops.vmg.hminterp_set_up()
+    assert parts.installation.has_hminterp() is None
+
+
 def test_repairing_offline_would_only_destroy(bpy, parts, made):
     with pytest.raises(RuntimeError, match="Allow Online Access"):
         bpy.ops.vmg.environment_repair()
@@ -299,7 +343,8 @@ def drawn(bpy, parts, chosen):
     shown = Shown()
     shown.layout = layout
     kind = parts.preferences.VideoMotionGraphsPreferences
-    shown._draw_state = lambda *words: kind._draw_state(shown, *words)
+    for name in ("_draw_state", "_draw_hminterp"):
+        setattr(shown, name, getattr(kind, name).__get__(shown))
     kind.draw(shown, bpy.context)
     return "\n".join(layout.words), layout.buttons
 

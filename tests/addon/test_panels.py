@@ -59,6 +59,11 @@ class Layout:
         assert 0.0 <= factor <= 1.0
         self._say(text)
 
+    def template_icon(self, icon_value, scale=1.0):
+        assert isinstance(icon_value, int)
+        assert scale > 0
+        self.words.append("[picture]")
+
     def menu(self, idname, *, text=None, icon="NONE"):
         menu = getattr(self._bpy.types, idname)
         self._say(menu.bl_label if text is None else text, icon)
@@ -253,6 +258,69 @@ def test_takes_are_listed_with_their_transitions(bpy, draw, scene, state, film, 
     words = draw()
     assert "1/1, 1 stale" in words
     assert "Re-render Stale (1)" in words
+
+
+@pytest.fixture
+def generating(scene, state, addon, monkeypatch):
+    """The panels with a take and the engine HMInterp; gives a function that says what was found."""
+    compat, hardware, installation = addon("compat"), addon("hardware"), addon("installation")
+    protocol = importlib.import_module(f"{hardware.__package__.rpartition('.')[0]}.vmg_backend.protocol")
+    take = compat.new_meta(scene.sequence_editor, "VMG Take 001", 5, 1)
+    take.vmg.role, take.vmg.uid, take.vmg.complete = "TAKE", "aa", True
+    scene.vmg.active_take, scene.vmg.engine = "aa", "hminterp"
+    monkeypatch.setattr(installation, "has_hminterp", lambda: True)
+
+    def found(*names, missing=()):
+        models = tuple(protocol.ModelHere(name, name, f"{name} is 256 px") for name in names)
+        device = protocol.Device("cpu", "CPU", 6_100_000_000, 8_000_000_000)
+        hardware._surveys[-1].found = protocol.Hardware(() if missing else (device,), models, "/models", missing)
+
+    yield found
+    hardware.forget()
+
+
+def test_an_engine_with_a_model_shows_what_it_runs_with(draw, scene, generating):
+    words = draw()
+    assert "Devices and models are not known yet" in words
+    assert {"Quality", "[vmg.hardware_look]"} <= set(words)
+    generating("ann", "bob")
+    words = draw()
+    assert {"Model", "Device", "Precision", "CPU: 6.1 of 8.0 GB free", "[vmg.memory_release]"} <= set(words)
+    assert "ann is 256 px" not in words
+    scene.vmg.model_choice = "ann"
+    assert "ann is 256 px" in draw()
+    scene.vmg.engine = "flow"
+    assert "Quality" not in draw()
+
+
+def test_what_an_engine_with_a_model_lacks_is_said_with_a_remedy(bpy, draw, scene, addon, generating, monkeypatch):
+    generating()
+    words = draw()
+    assert "HMInterp has no model yet" in words
+    assert "/models" in " ".join(words)
+    generating("ann", missing=("torch", "diffusers"))
+    words = draw()
+    assert "HMInterp is not set up" in words
+    assert "[vmg.hminterp_set_up]" in words
+    assert "2.8 GB" in " ".join(words)
+    assert "Device" not in words
+    monkeypatch.setattr(addon("paths"), "existing_python", lambda: "/somewhere/python")
+    words = draw()
+    assert "[vmg.hminterp_set_up]" not in words
+    assert "torch, diffusers" in " ".join(words)
+
+
+def test_what_is_becoming_is_drawn(draw, addon, generating, tmp_path):
+    import numpy as np
+
+    np.save(tmp_path / "a.npy", np.zeros((8, 8, 3), np.uint8))
+    assert "[picture]" not in draw()
+    picture = addon("picture").picture()
+    picture.show(2, tmp_path / "a.npy")
+    words = draw()
+    assert {"[picture]", "Transition 3, its middle frame"} <= set(words)
+    picture.clear()
+    assert "[picture]" not in draw()
 
 
 def test_drawing_changes_nothing(bpy, draw, scene, state, film, addon, monkeypatch):

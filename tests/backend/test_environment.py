@@ -48,15 +48,16 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
 
 
-def make_wheel(folder, name, text="", version="1.0", requires=(), extra=()):
+def make_wheel(folder, name, text="", version="1.0", requires=(), extra=(), main="", extra_name="dev"):
     """A wheel with one module, written by hand: building one would need the network."""
     folder.mkdir(exist_ok=True)
     info = f"{name}-{version}.dist-info"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
     metadata += [f"Requires-Dist: {other}" for other in requires]
-    metadata += [f'Provides-Extra: dev\nRequires-Dist: {other} ; extra == "dev"' for other in extra]
+    metadata += [f'Provides-Extra: {extra_name}\nRequires-Dist: {other} ; extra == "{extra_name}"' for other in extra]
     content = {
         f"{name}/__init__.py": text,
+        f"{name}/__main__.py": main,
         f"{info}/METADATA": "\n".join(metadata) + "\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
@@ -254,6 +255,134 @@ def test_a_package_that_does_not_start_fails_the_self_test(tmp_path):
     assert made.status().state is State.INCOMPLETE
 
 
+# -- the extra that uv installs --------------------------------------------------------------------------------------
+
+UV = """
+import pathlib, subprocess, sys, time
+words = sys.argv[1:]
+pathlib.Path({said!r}).write_text("\\n".join(words), "utf-8")
+print("Resolved 2 packages in 1ms", flush=True)
+print("Downloading vmg-torch (502.2MiB)", flush=True)
+print("Downloading vmg-small (2.0MiB)", flush=True)
+print(" Downloaded vmg-small", flush=True)
+while pathlib.Path({wait!r}).exists():
+    time.sleep(0.05)
+print(" Downloaded vmg-torch", flush=True)
+print("Prepared 2 packages in 1s", flush=True)
+backend = words.index("--torch-backend")
+rest = [word for index, word in enumerate(words[2:], 2) if index not in (backend, backend + 1)]
+rest = rest[rest.index("--python") + 2 :]
+sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *rest]))
+"""
+
+
+@pytest.fixture
+def by_uv(tmp_path, recipe):
+    """The recipe without and with the extra; a stand-in for uv, which waits at the download while `wait` exists."""
+    wait = tmp_path / "wait"
+    make_wheel(tmp_path / "wheels", "uv", main=UV.format(said=str(tmp_path / "said"), wait=str(wait)))
+    source = make_wheel(
+        *(tmp_path / "source", "vmg_backend", "value = 2\n"),
+        requires=["vmg_other"],
+        extra=["vmg_third"],
+        extra_name=environment.HMINTERP,
+    )
+    base = replace(recipe, source=source)
+    extended = replace(base, extras=(environment.HMINTERP,), modules=(*base.modules, "vmg_third"))
+    return types.SimpleNamespace(base=base, extended=extended, wait=wait)
+
+
+@pytest.mark.long
+def test_an_extra_is_added_by_uv_while_the_environment_stays_whole(tmp_path, by_uv):
+    made = Environment(tmp_path / "env")
+    made.set_up(by_uv.base)
+    assert (made.status(by_uv.extended).state, made.extras) == (State.OUTDATED, ())
+    assert made.needs_packages(by_uv.extended)
+    own = next((tmp_path / "env").glob("venv/lib/python3*/site-packages/vmg_backend/__init__.py")).stat().st_mtime_ns
+
+    by_uv.wait.touch()
+    cancelled, reports = threading.Event(), Reports()
+
+    def work():
+        with pytest.raises(errors.Cancelled):
+            made.set_up(by_uv.extended, Progress(reports, cancelled))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_for(lambda: any("Downloading vmg-torch (502.2MiB)" in text for _, text in reports), 60)
+    assert made.status(by_uv.base).state is State.READY  # it can be used meanwhile
+    asked = time.monotonic()
+    cancelled.set()
+    thread.join(10)
+    assert time.monotonic() - asked < 1.0
+    assert (made.status(by_uv.base).state, made.extras) == (State.READY, ())
+    assert value_of(made, "vmg_backend") == "2"
+
+    by_uv.wait.unlink()
+    reports.clear()
+    made.set_up(by_uv.extended, Progress(reports))
+    assert reports.rising()
+    assert (made.status(by_uv.extended).state, made.extras) == (State.READY, (environment.HMINTERP,))
+    assert value_of(made, "vmg_third") == "3"
+    words = (tmp_path / "said").read_text("utf-8").splitlines()
+    assert words[:4] == ["pip", "install", "--python", str(made.python)]
+    assert words[words.index("--torch-backend") + 1] == "auto"
+    assert words[-1].startswith("vmg_backend[generate] @ file://")
+    package = next((tmp_path / "env").glob("venv/lib/python3*/site-packages/vmg_backend/__init__.py"))
+    assert package.stat().st_mtime_ns == own  # nothing but the extra was installed
+
+    made.repair(by_uv.base)
+    assert made.extras == (environment.HMINTERP,)
+    assert value_of(made, "vmg_third") == "3"
+
+
+@pytest.mark.long
+def test_an_interrupted_first_set_up_goes_on_without_an_extra_that_nobody_asks_for(tmp_path, by_uv):
+    made = Environment(tmp_path / "env")
+    by_uv.wait.touch()
+    cancelled, reports = threading.Event(), Reports()
+
+    def work():
+        with pytest.raises(errors.Cancelled):
+            made.set_up(by_uv.extended, Progress(reports, cancelled))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_for(lambda: any("vmg-torch" in text for _, text in reports), 60)
+    cancelled.set()
+    thread.join(10)
+    assert made.status(by_uv.base).state is State.INCOMPLETE
+    (tmp_path / "said").unlink()
+    made.set_up(by_uv.base)
+    assert (made.status(by_uv.base).state, made.extras) == (State.READY, ())
+    assert not (tmp_path / "said").exists()
+
+
+def test_what_uv_says_is_followed():
+    said = environment._UvProgress()
+    assert (said.text, said.fraction()) == ("Choosing packages", 0.0)
+    for line in ("Using Python 3.11.7 environment at: tv", "Resolved 40 packages in 4.03s"):
+        said.read(line)
+    for line in ("Downloading torch (1.5GiB)", "Downloading numpy (16.0MiB)", "Downloading tiny (512.0KiB)"):
+        said.read(line)
+    assert said.text == "Downloading torch (1.5GiB)"
+    said.read(" Downloaded torch")
+    assert said.text == "Downloading numpy (16.0MiB)"
+    assert said.fraction() == pytest.approx(0.8 * 1536 / 1552.5)
+    for line in (" Downloaded numpy", " Downloaded tiny", "Prepared 40 packages in 5.44s"):
+        said.read(line)
+    assert (said.text, said.fraction()) == ("Installing 40 packages", 0.8)
+    said.read(" + numpy==1.26.4")
+    assert said.text == "Installing 40 packages"
+
+
+def test_why_uv_failed_is_said_in_a_sentence():
+    away = ["error: Request failed after 3 retries in 11.0s", "  cause: error sending request for url (https://x)"]
+    assert "was not reached" in str(environment._explained(child.ChildFailed(away), Path("log")))
+    none = ["error: No solution found when resolving dependencies", "  cause: Because there is no version"]
+    assert "No solution found" in str(environment._explained(child.ChildFailed(none), Path("log")))
+
+
 # -- cancelling --------------------------------------------------------------------------------------------------------
 
 
@@ -298,8 +427,8 @@ def test_cancel_ends_the_program_and_its_children_within_a_second(tmp_path, reci
     assert made.status(recipe).state is State.INCOMPLETE
 
 
-def wait_for(condition):
-    end = time.monotonic() + 10
+def wait_for(condition, seconds=10):
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)

@@ -16,6 +16,7 @@ from vmg_backend.interpolation.engines import make_engine
 from vmg_backend.interpolation.interpolator import Continuation, Gap, crossing_weights
 from vmg_backend.motion.gap import Side
 from vmg_backend.pose.skeletons import MEDIAPIPE
+from vmg_backend.protocol import EngineChoice
 
 MEDIA = os.environ.get("VMG_MEDIA")
 BODY = 33
@@ -63,12 +64,12 @@ def test_flow_is_nearer_than_fade_to_the_pose_between_the_continuations() -> Non
         for i, j in MATCHES:
             a, b = (list(reader.frames(k - half, k + half + 1)) for k in (i, j))
             gap = Gap(
-                a[0], b[-1], continuation(a[1:-1]), continuation(b[1:-1]), plate.image, plate.image, *around(a, b)
+                a[:1], b[-1:], continuation(a[1:-1]), continuation(b[1:-1]), plate.image, plate.image, *around(a, b)
             )
             weights = crossing_weights(gap.length)[:, None, None]
             between = ((1 - weights) * gap.outgoing.joints + weights * gap.incoming.joints)[:, list(MEDIAPIPE.core)]
             for name, engine_errors in errors.items():
-                made = make_engine(name).fill(gap)
+                made = make_engine(EngineChoice(name)).fill(gap)
                 assert made.shape == gap.outgoing.frames.shape
                 seen, _ = poses([a[0], *made, b[-1]])
                 offset = seen[1:-1][:, list(MEDIAPIPE.core)] - between

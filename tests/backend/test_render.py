@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,8 +20,9 @@ from vmg_backend.errors import UserError
 from vmg_backend.files import content_hash
 from vmg_backend.footage import VideoWriter, open_footage
 from vmg_backend.graph.motion_graph import MotionGraph
-from vmg_backend.interpolation.fill import Material, fill_transitions
-from vmg_backend.interpolation.interpolator import Frames, Gap
+from vmg_backend.interpolation.cache import TransitionCache
+from vmg_backend.interpolation.fill import Material, fill_transitions, folders_of, read_transition
+from vmg_backend.interpolation.interpolator import Frames, Gap, Preview
 from vmg_backend.jobs import footages_of
 from vmg_backend.library import FootageLibrary
 from vmg_backend.pose.track import PoseTrack
@@ -66,7 +69,10 @@ class Numbers:
     def __init__(self) -> None:
         self.gaps: list[Gap] = []
 
-    def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
+    def given(self, length: int) -> int:
+        return 1
+
+    def fill(self, gap: Gap, progress: Progress = SILENT, preview: Preview | None = None) -> Frames:
         self.gaps.append(gap)
         return np.stack([numbered_frame(200 + k) for k in range(gap.length)])
 
@@ -264,3 +270,75 @@ def test_a_damaged_frame_is_made_again(numbered: Path, tone: Path, tmp_path: Pat
     assert len(engine.gaps) == 2
     render(path, {key: m.footage for key, m in materials.items()}, tmp_path / "film.mp4")
     assert decoded_numbers(tmp_path / "film.mp4") == EXPECTED
+
+
+def test_a_job_keeps_the_limit_and_its_own_frames(
+    numbered: Path,
+    tone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TransitionCache.clean, "__defaults__", (0.0, SILENT))
+    path, materials = found_path(numbered, tone)
+    library = FootageLibrary(tmp_path / "lib")
+    old = library.transitions.root / ("0" * 16)
+    old.mkdir(parents=True)
+    (old / "0000.png").write_bytes(b"x")
+    os.utime(old, (time.time() - 3600.0,) * 2)
+    filled = fill_transitions(path, materials, Numbers(), library)
+    (entry,) = library.transitions.entries()
+    assert (entry.folder.name, entry.engine) == (filled.transitions[0].hash, "numbers")
+    assert len(read_transition(filled.transitions[0])) == 6
+    os.utime(entry.folder, (time.time() - 3600.0,) * 2)
+    engine = Numbers()
+    fill_transitions(filled, materials, engine, library)  # after a restart: used, not made again
+    assert engine.gaps == []
+    (entry,) = library.transitions.entries()
+    assert time.time() - entry.used < 60
+
+
+def test_one_transition_alone_can_be_filled(numbered: Path, tone: Path, tmp_path: Path) -> None:
+    path, materials = found_path(numbered, tone)
+    library, engine = FootageLibrary(tmp_path / "lib"), Numbers()
+    assert fill_transitions(path, materials, engine, library, only=[5]) == path
+    assert engine.gaps == []
+    assert fill_transitions(path, materials, engine, library, only=[0]).transitions[0].engine == "numbers"
+
+
+def test_an_entry_that_was_damaged_is_made_again(numbered: Path, tone: Path, tmp_path: Path) -> None:
+    path, materials = found_path(numbered, tone)
+    library, engine = FootageLibrary(tmp_path / "lib"), Numbers()
+    filled = fill_transitions(path, materials, engine, library)
+    (entry,) = library.transitions.entries()
+    frames = read_transition(filled.transitions[0])
+    for damage in (
+        lambda file: file.write_bytes(file.read_bytes()[:50]),
+        lambda file: file.unlink(),
+        lambda file: cv2.imwrite(str(file), np.zeros((4, 4, 3), np.uint8)),
+    ):
+        damage(entry.folder / "0002.png")
+        fill_transitions(path, materials, engine, library)
+        assert np.array_equal(read_transition(filled.transitions[0]), frames)
+    assert len(engine.gaps) == 4
+    (entry.folder / "about.json").write_text("{")
+    assert library.transitions.entries()[0].engine is None
+
+
+def test_frames_that_a_path_shows_are_used(
+    numbered: Path,
+    tone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of pinned transitions too, which no engine asks for."""
+    monkeypatch.setattr(TransitionCache.clean, "__defaults__", (0.0, SILENT))
+    path, materials = found_path(numbered, tone)
+    library = FootageLibrary(tmp_path / "lib")
+    filled = fill_transitions(path, materials, Numbers(), library)
+    pinned = filled.with_transitions([replace(filled.transitions[0], pinned=True)])
+    (folder,) = folders_of(pinned)
+    os.utime(folder, (time.time() - 3600.0,) * 2)
+    newer = Numbers()
+    newer.version = "2"
+    fill_transitions(pinned, materials, newer, library)
+    assert folder.exists()

@@ -23,17 +23,22 @@ import cv2
 import numpy as np
 import pytest
 
-from vmg_backend import jobs, protocol, sample
+from vmg_backend import jobs, protocol, sample, service
 from vmg_backend.cli import main
 from vmg_backend.countdown import Countdown
+from vmg_backend.errors import UserError
 from vmg_backend.footage import open_footage
 from vmg_backend.graph.build import GraphSettings
 from vmg_backend.graph.motion_graph import MotionGraph
+from vmg_backend.interpolation import engines
 from vmg_backend.interpolation.catalogue import CATALOGUE
 from vmg_backend.interpolation.engines import ENGINES
+from vmg_backend.interpolation.fade import Fade
+from vmg_backend.interpolation.hardware import hardware
 from vmg_backend.library import FootageLibrary
 from vmg_backend.pose.mediapipe_estimator import MediapipeEstimator
 from vmg_backend.pose.track import PoseTrack
+from vmg_backend.progress import Progress
 from vmg_backend.remembering import RememberingLibrary
 from vmg_backend.search.path import Path as FoundPath
 from vmg_backend.server import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
@@ -227,8 +232,14 @@ def test_what_the_person_can_put_right_is_explained(blender: Blender, tmp_path: 
     assert explanation.remedy
     assert explanation.log == ""
     assert blender.refused("suggest", protocol.Wish((), 24))["code"] == protocol.USER_ERROR
-    assert blender.refused("fill", protocol.Fill({}, (), "fade", str(tmp_path)))["code"] == protocol.USER_ERROR
-    assert blender.refused("fill", protocol.Fill({}, (), "magic", str(tmp_path)))["code"] == protocol.USER_ERROR
+    assert (
+        blender.refused("fill", protocol.Fill({}, (), protocol.EngineChoice("fade"), str(tmp_path)))["code"]
+        == protocol.USER_ERROR
+    )
+    assert (
+        blender.refused("fill", protocol.Fill({}, (), protocol.EngineChoice("magic"), str(tmp_path)))["code"]
+        == protocol.USER_ERROR
+    )
 
 
 def test_a_fault_of_ours_is_logged_and_outlived(tmp_path: Path) -> None:
@@ -549,7 +560,7 @@ def test_the_server_makes_what_the_command_makes(
     folder = tmp_path / "take 1"
     ids = tuple(transition["id"] for transition in suggested["transitions"])
     assert ids
-    fill = protocol.Fill(suggested, ids, "fade", str(folder), str(library))
+    fill = protocol.Fill(suggested, ids, protocol.EngineChoice("fade"), str(folder), str(library))
     assert blender.ask("fill", fill)["made"] > 0
     filled = {note["id"]: note for note in blender.noted("filled")}
     assert set(filled) == set(ids)
@@ -568,7 +579,10 @@ def test_the_server_makes_what_the_command_makes(
     assert len(blender.noted("filled")) == len(ids)
     (Path(filled[ids[0]]["frames_dir"]) / "0001.png").unlink()
     assert blender.ask("fill", fill)["made"] == 1
-    assert blender.refused("fill", protocol.Fill(suggested, (99,), "fade", str(folder)))["code"] == protocol.USER_ERROR
+    assert (
+        blender.refused("fill", protocol.Fill(suggested, (99,), protocol.EngineChoice("fade"), str(folder)))["code"]
+        == protocol.USER_ERROR
+    )
 
 
 def test_a_keyframe_is_spoken_of_as_the_person_knows_it(
@@ -609,6 +623,164 @@ def shown(path: dict[str, Any]) -> dict[int, int]:
     return {s["at"] + k: s["first"] + k for s in path["segments"] for k in range(s["last"] - s["first"] + 1)}
 
 
+# Engines with a model
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models: a tiny untrained one, the same with many steps, and a damaged one."""
+    import torch
+
+    from vmg_backend.interpolation.hminterp.config import TINY
+    from vmg_backend.interpolation.hminterp.model import HMInterp
+
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    for config in (TINY, replace(TINY, steps=48)):
+        model = HMInterp.build(config)
+        model.save(folder / "hminterp" / ("tiny" if config is TINY else "slow"))
+    (folder / "hminterp" / "broken").mkdir()
+    (folder / "hminterp" / "broken" / "config.json").write_text('{"name": "broken"}')
+    return folder
+
+
+@pytest.fixture
+def generating(
+    models: Path, dancer: Path, analyzed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Blender, Any]]:
+    """A server with models and a take to fill; gives what makes the request that fills one of its transitions."""
+    monkeypatch.setenv("VMG_MODELS", str(models))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    blender = Blender(tmp_path)
+    path = blender.ask("suggest", wish_for(dancer, analyzed))["path"]
+
+    def fill(transition: int = 0, **choice: Any) -> protocol.Fill:
+        engine = protocol.EngineChoice("hminterp", **choice)
+        number = path["transitions"][transition]["id"]
+        return protocol.Fill(path, (number,), engine, str(tmp_path / "take"), str(analyzed))
+
+    yield blender, fill
+    assert blender.close() < GONE_SECONDS
+
+
+def test_a_model_fills_shows_what_it_does_and_lets_go(generating: tuple[Blender, Any], tmp_path: Path) -> None:
+    blender, fill = generating
+    hardware = protocol.from_json(protocol.Hardware, blender.ask("hardware"))
+    assert hardware.missing == ()
+    assert hardware.devices[-1].name == "cpu"
+    assert all(0 < device.free <= device.total for device in hardware.devices)
+    assert {model.name: model.label for model in hardware.models} == {
+        "broken": "broken (damaged)",
+        "slow": "slow",
+        "tiny": "tiny",
+    }
+    assert "64 px" in next(model for model in hardware.models if model.name == "tiny").description
+    assert blender.noted("held") == []
+
+    assert blender.refused("fill", fill())["message"] == "There are several models for HMInterp."
+    assert "not complete" in blender.refused("fill", fill(model="broken"))["message"]
+    assert blender.ask("fill", fill(model="tiny", quality="draft")) == {"made": 1, "kept": 0}
+    (filled,) = blender.noted("filled")
+    assert filled["engine"] == "hminterp"
+    assert blender.noted("held") == [{"engine": "hminterp"}]
+    previews = [protocol.from_json(protocol.Preview, note) for note in blender.noted("preview")]
+    assert len(previews) == 3
+    assert {preview.id for preview in previews} == {filled["id"]}
+    assert len({preview.file for preview in previews}) == 3
+    assert not any(Path(preview.file).parent.exists() for preview in previews)
+
+    blender.ask("fill", fill(1, model="tiny", quality="draft"))
+    assert blender.noted("held") == []  # it still is
+    (filled,) = blender.noted("filled")
+    frames = [cv2.imread(str(file)) for file in sorted(Path(filled["frames_dir"]).glob("*.png"))]
+    assert {frame.shape for frame in frames} == {cv2.imread(str(next(Path(filled["frames_dir"]).glob("*")))).shape}
+
+    assert blender.ask("release")["models"]
+    assert blender.noted("held") == [{"engine": ""}]
+    blender.ask("release")  # nothing is held any more
+    assert blender.noted("held") == []
+    assert list((tmp_path / "temporary").glob("vmg-preview-*")) == []
+
+
+def test_a_model_is_cancelled_within_one_of_its_steps(generating: tuple[Blender, Any], tmp_path: Path) -> None:
+    blender, fill = generating
+    number = blender.send("fill", fill(model="slow"))
+    while (message := blender.message()).get("method") != "preview":
+        assert "method" in message, message
+    file = Path(message["params"]["file"])
+    picture = np.load(file)
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    assert picture.shape[2] == 3
+    assert max(picture.shape) <= protocol.PREVIEW_SIDE
+    begun = time.monotonic()
+    blender.cancel(number)
+    assert blender.answer(number)["error"]["code"] == protocol.CANCELLED
+    assert time.monotonic() - begun < CANCELLED_SECONDS
+    assert not file.parent.exists()
+    assert not list((tmp_path / "take").glob("*"))
+    assert blender.noted("held") == [{"engine": "hminterp"}]  # the next fill need not load it again
+
+
+class Recorded:
+    """What the server would send, with a progress that nobody hears."""
+
+    def __init__(self) -> None:
+        self.id, self.progress, self.notes = 1, Progress(), []
+
+    def notify(self, method: str, params: object) -> None:
+        self.notes.append((method, params))
+
+
+def test_an_engine_is_kept_for_the_same_choice_and_released_for_another(
+    dancer: Path, analyzed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    class Model(Fade):
+        held = True
+
+        def __init__(self, choice: protocol.EngineChoice) -> None:
+            self.name = choice.name
+            events.append(f"open {choice.name} {choice.quality}")
+
+        def release(self) -> None:
+            self.held = False
+            events.append("release")
+
+    def make(choice: protocol.EngineChoice) -> Fade:
+        if choice.name == "fade":
+            events.append("open fade")
+            return Fade()
+        return Model(choice)
+
+    monkeypatch.setattr(service, "make_engine", make)
+    ours, call = service.Service(), Recorded()
+    path = ours.suggest(wish_for(dancer, analyzed), call).path
+    final, draft = protocol.EngineChoice("model"), protocol.EngineChoice("model", quality="draft")
+    for choice in (final, final, draft, protocol.EngineChoice("fade")):
+        ours.fill(protocol.Fill(path, (), choice, str(tmp_path), str(analyzed)), call)
+    assert events == ["open model final", "release", "open model draft", "release", "open fade"]
+    held = [params.engine for method, params in call.notes if method == "held"]
+    assert held == ["model", "", "model", ""]
+
+
+def test_a_broken_torch_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda _: object())
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match=r"torch is installed, and cannot be loaded: .*\. Repair"):
+        hardware()
+
+
+def test_without_the_packages_there_are_no_devices_and_torch_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if name in ("torch", "diffusers") else object())
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = hardware()
+    assert (found.devices, found.missing) == ((), ("torch", "diffusers"))
+
+
 # Cancelling and ending in the middle of everything
 
 
@@ -625,7 +797,7 @@ def test_cancelled_at_any_moment_nothing_is_lost(dancer: Path, analyzed: Path, t
     work: list[tuple[str, Any, float]] = [
         ("analyze", use(dancer, library=empty), 6.0),
         ("suggest", wish, 1.0),
-        ("fill", protocol.Fill(undisturbed, ids, "flow", str(folder), str(known)), 8.0),
+        ("fill", protocol.Fill(undisturbed, ids, protocol.EngineChoice("flow"), str(folder), str(known)), 8.0),
     ]
     cancelled, slowest = 0, 0.0
     for attempt in range(60):

@@ -14,7 +14,7 @@ FORBIDDEN = {
     "vmg_backend": {"bpy", "addon", "operators", "ui", "tools", "tests", "bootstrap"},
     "addon": {"operators", "ui", "tools", "tests", "bootstrap"},
 }
-WITHOUT_BLENDER = ("environment", "child", "locking", "platforms")
+WITHOUT_BLENDER = ("environment", "child", "platforms")
 FOR_AN_OLD_PYTHON = (
     "bootstrap.py",
     "__init__.py",
@@ -23,6 +23,7 @@ FOR_AN_OLD_PYTHON = (
     "vmg_backend/__init__.py",
     "vmg_backend/errors.py",
     "vmg_backend/files.py",
+    "vmg_backend/locking.py",
     "vmg_backend/progress.py",
 )
 

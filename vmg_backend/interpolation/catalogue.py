@@ -11,4 +11,5 @@ from ..protocol import Engine
 CATALOGUE = (
     Engine("fade", "Fade", "A cross fade of both sides while they move on: quick, and the person is seen twice", 0.7),
     Engine("flow", "Flow", "A moving morph: the limbs travel from one side to the other, the background stays", 5.0),
+    Engine("hminterp", "HMInterp", "A diffusion model that knows the person draws them along a generated motion", 60.0),
 )

@@ -3,34 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 
 from ..errors import UserError
+from ..protocol import EngineChoice
 from .fade import Fade
 from .flow import Flow
 from .guide import shipped_guide
 from .interpolator import Interpolator
 
 
-def guided_flow() -> Flow:
+def guided_flow(_: EngineChoice) -> Flow:
     """The flow engine with the guide that comes with the package."""
     return Flow(guide=shipped_guide())
 
 
-ENGINES: Mapping[str, Callable[[], Interpolator]] = {Fade.name: Fade, Flow.name: guided_flow}
+def missing_packages() -> tuple[str, ...]:
+    """What HMInterp needs and is not installed."""
+    return tuple(name for name in ("torch", "diffusers", "transformers", "accelerate") if find_spec(name) is None)
 
 
-def make_engine(name: str) -> Interpolator:
-    """The engine of that name.
+def hminterp(choice: EngineChoice) -> Interpolator:
+    """HMInterp with a model of the person's.
 
     Raises
     ------
     UserError
-        When there is none.
+        When what it needs is not installed, there is no such model, or it does not fit the machine.
     """
-    if name not in ENGINES:
+    check_packages()
+    from .hminterp.opening import open_engine
+
+    return open_engine(choice)
+
+
+def check_packages() -> None:
+    """Make sure that what HMInterp needs is installed.
+
+    Raises
+    ------
+    UserError
+        When it is not.
+    """
+    if missing := missing_packages():
         raise UserError(
-            f'There is no in-between engine "{name}".',
+            f"HMInterp needs {' and '.join(missing)}, which are not installed.",
+            'Install the backend with "vmg_backend[generate]", or choose another engine.',
+            title="Not installed",
+        )
+
+
+ENGINES: Mapping[str, Callable[[EngineChoice], Interpolator]] = {
+    Fade.name: lambda _: Fade(),
+    Flow.name: guided_flow,
+    "hminterp": hminterp,
+}
+
+
+def make_engine(choice: EngineChoice) -> Interpolator:
+    """The engine that is chosen.
+
+    Raises
+    ------
+    UserError
+        When there is none of that name, or it cannot run here.
+    """
+    if choice.name not in ENGINES:
+        raise UserError(
+            f'There is no in-between engine "{choice.name}".',
             f"Choose one of: {', '.join(sorted(ENGINES))}.",
             title="Unknown engine",
         )
-    return ENGINES[name]()
+    return ENGINES[choice.name](choice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..progress import SILENT, Progress
-from .interpolator import Frames, Gap, crossing_weights
+from .interpolator import Frames, Gap, Preview, crossing_weights
 
 
 class Fade:
@@ -15,7 +15,11 @@ class Fade:
     guide = None
     version = "1"
 
-    def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
+    def given(self, length: int) -> int:
+        """One real frame on either side."""
+        return 1
+
+    def fill(self, gap: Gap, progress: Progress = SILENT, preview: Preview | None = None) -> Frames:
         """The n frames [n, H, W, 3] of `gap`, mixed as displayed.
 
         Mixing display values, not linear light: in linear light the brighter of two pictures wins, and the dark hair

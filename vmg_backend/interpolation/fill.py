@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path as FilePath
 
 import cv2
@@ -56,8 +56,11 @@ def fill_transitions(
     engine: Interpolator,
     library: FootageLibrary,
     progress: Progress = SILENT,
+    only: Collection[int] | None = None,
 ) -> Path:
     """The path with all transitions filled that are not pinned; frames that are in the library are not made again.
+
+    The library's transitions are then brought back within their limit.
 
     Parameters
     ----------
@@ -68,9 +71,19 @@ def fill_transitions(
     library : FootageLibrary
         Where the frames are kept.
     progress : Progress
+    only : collection of int, optional
+        Ids of the transitions that are to be filled; the others stay as they are.
     """
-    made = fill(path.transitions, path.seed, materials, engine, library.transition_folder, progress)
-    return path.with_transitions([transition for transition, _ in made])
+    cache = library.transitions
+    wanted = [one for one in path.transitions if only is None or one.id in only]
+    filled: dict[int, Transition] = {}
+    with cache.working(folders_of(path)):
+        for transition, made in fill(wanted, path.seed, materials, engine, cache.take, progress):
+            filled[transition.id] = transition
+            if made:
+                cache.note(str(transition.hash), engine.name)
+        cache.clean()
+    return path.with_transitions([filled.get(one.id, one) for one in path.transitions])
 
 
 def fill(
@@ -80,6 +93,7 @@ def fill(
     engine: Interpolator,
     place: Callable[[str], FilePath],
     progress: Progress = SILENT,
+    preview: Callable[[int, NDArray[np.uint8]], None] | None = None,
 ) -> Iterator[tuple[Transition, bool]]:
     """Fill one transition after the other; each comes as soon as its frames are there.
 
@@ -95,6 +109,8 @@ def fill(
     place : callable
         The folder of the frames, named by the transition's hash; frames that lie there are not made again.
     progress : Progress
+    preview : callable, optional
+        Gets a transition's id and pictures [h, w, 3] of what its middle frame is becoming.
 
     Yields
     ------
@@ -115,10 +131,10 @@ def fill(
                 continue
             missing = not _whole(folder, transition.frames, materials[transition.to.footage].footage.size)
             if missing:
-                gap = gap_of(transition, materials, readers, seed)
+                gap = gap_of(transition, materials, readers, seed, engine.given(transition.frames))
                 if engine.guide:
-                    gap = replace(gap, guide=engine.guide.draw(gap))
-                frames = engine.fill(gap, part)
+                    gap = replace(gap, guide=engine.guide.draw(gap), wanted=engine.guide.wanted)
+                frames = engine.fill(gap, part, preview and partial(preview, transition.id))
                 with writing_folder(folder) as temporary:
                     _write(temporary, frames)
                     if gap.guide and engine.guide:
@@ -144,25 +160,26 @@ def transition_hash(transition: Transition, materials: Mapping[str, Material], e
 
 
 def gap_of(
-    transition: Transition, materials: Mapping[str, Material], readers: Mapping[str, FrameReader], seed: int
+    transition: Transition, materials: Mapping[str, Material], readers: Mapping[str, FrameReader], seed: int, given: int
 ) -> Gap:
-    """What the engine gets: the real frames around the gap, both continuations through it, and the plates."""
+    """What the engine gets: `given` real frames on either side, both continuations through the gap, and the plates."""
     before, after = transition.from_.footage, transition.to.footage
     i, j = transition.match[0], transition.match[1] - 1
     half = transition.half
+    around = max(given, CONTEXT)
     # in the order of the files' frames: each jump back costs decoding from a key frame on
-    start = readers[before].frame(transition.from_.frame)
+    lead = _around(materials[before], readers[before], transition.from_.frame, np.arange(1 - given, 1))
     outgoing = _continuation(materials[before], readers[before], i, half)
     incoming = _continuation(materials[after], readers[after], j, half)
     return Gap(
-        start=start,
-        end=readers[after].frame(transition.to.frame),
+        lead=lead,
+        trail=_around(materials[after], readers[after], transition.to.frame, np.arange(given)),
         outgoing=outgoing,
         incoming=incoming,
         plate_before=materials[before].plate,
         plate_after=materials[after].plate,
-        before=_poses(materials[before], transition.from_.frame, np.arange(1 - CONTEXT, 1)),
-        after=_poses(materials[after], transition.to.frame, np.arange(CONTEXT)),
+        before=_poses(materials[before], transition.from_.frame, np.arange(1 - around, 1)),
+        after=_poses(materials[after], transition.to.frame, np.arange(around)),
         seed=seed,
     )
 
@@ -176,11 +193,23 @@ def _continuation(material: Material, reader: FrameReader, frame: int, half: int
     )
 
 
-def _poses(material: Material, frame: int, around: NDArray[np.int64]) -> Side:
-    """Poses of the frames `around` one, NaN where they are not of its shot."""
+def _around(material: Material, reader: FrameReader, frame: int, around: NDArray[np.int64]) -> Frames:
+    """The frames `around` one; the last of its shot on that side for those that are not of it."""
+    held = _held(material, frame, around)
+    frames = list(reader.frames(int(held[0]), int(held[-1])))
+    return np.stack([frames[index - held[0]] for index in held])
+
+
+def _held(material: Material, frame: int, around: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Frames `around` one, held within its shot."""
     shots = material.footage.shots
     first, last = shots[(shots[:, 0] <= frame) & (frame <= shots[:, 1])][0]
-    held = np.clip(frame + around, first, last)
+    return np.clip(frame + around, first, last)
+
+
+def _poses(material: Material, frame: int, around: NDArray[np.int64]) -> Side:
+    """Poses of the frames `around` one, NaN where they are not of its shot."""
+    held = _held(material, frame, around)
     there = held == frame + around
     joints = np.where(there[:, None, None], material.track.image[held], np.nan)
     confidence = np.where(there[:, None], material.track.confidence[held], 0.0)
@@ -210,6 +239,11 @@ def _write(folder: FilePath, frames: Frames) -> None:
         if not good:
             raise ValueError(f"{file.name} could not be encoded")
         file.write_bytes(data.tobytes())
+
+
+def folders_of(path: Path) -> list[FilePath]:
+    """The folders of generated frames that a path shows."""
+    return [FilePath(one.frames_dir) for one in path.transitions if one.frames_dir]
 
 
 def read_transition(transition: Transition) -> Frames:

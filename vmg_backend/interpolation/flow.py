@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import reduce
-from queue import SimpleQueue
 
 import cv2
 import numpy as np
@@ -15,18 +14,17 @@ from numpy.typing import NDArray
 from ..background.matte import Matte, PersonMatte
 from ..pose.skeletons import MEDIAPIPE, Skeleton
 from ..progress import SILENT, Progress
-from .guide import PoseGuide
-from .interpolator import Continuation, Frames, Gap, crossing_weights, smooth_step
+from .guide import Guide
+from .interpolator import Frames, Gap, Preview, crossing_weights, smooth_step
+from .mattes import limbs_of, mattes_of_sides, sure_limbs
 from .morph import Field, Lines, after, difference, halves, line_field, residual_flow, sample, spread
-from .parallel import WORKERS, in_parallel
+from .parallel import in_parallel
 from .surroundings import surroundings
 
 _FLOW_SIZE = 512
 """Longer side in px at which fields are computed."""
 _MARGIN = 0.06
 """Room around the person, as a share of the person's longer side."""
-_SURE = 0.5
-"""Confidence from which a joint carries its limb."""
 _NEUTRAL = 0.5
 """What stands for the background while the person's motion is looked for."""
 _AGREED, _APART = 0.15, 0.45
@@ -73,7 +71,7 @@ class Flow:
         Of the gap's joints.
     matting : callable, optional
         Makes what cuts the person out.
-    guide : PoseGuide, optional
+    guide : Guide, optional
         What draws the joints on the way; without one they go from the one side to the other as those cross over.
     """
 
@@ -84,19 +82,24 @@ class Flow:
         self,
         skeleton: Skeleton = MEDIAPIPE,
         matting: Callable[[], PersonMatte] = PersonMatte,
-        guide: PoseGuide | None = None,
+        guide: Guide | None = None,
     ) -> None:
         self._matting = matting
         self.guide = guide
-        fingers = {*skeleton.left_hand, *skeleton.right_hand}
-        self._bones = np.array([bone for bone in skeleton.bones if not fingers & set(bone)])
+        self._bones = limbs_of(skeleton)
 
-    def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
+    def given(self, length: int) -> int:
+        """One real frame on either side."""
+        return 1
+
+    def fill(self, gap: Gap, progress: Progress = SILENT, preview: Preview | None = None) -> Frames:
         """The n frames [n, H, W, 3] of `gap`."""
-        mattes_a, mattes_b = self._mattes(gap, progress.part(0.0, 0.5, "Cutting out the person"))
+        cutting = progress.part(0.0, 0.5, "Cutting out the person")
+        mattes_a, mattes_b = mattes_of_sides(gap, self._bones, self._matting, cutting)
         weights = crossing_weights(gap.length)
         a_lines, b_lines, between, sure = self._lines(gap, weights)
-        crop = _crop_of([*mattes_a, *mattes_b])
+        beyond = _beyond((a_lines[sure], b_lines[sure]), between[sure]) if gap.wanted else (0, 0, 0, 0)
+        crop = _crop_of([*mattes_a, *mattes_b], beyond)
 
         def draw(k: int) -> NDArray[np.uint8]:
             a, b, weight = gap.outgoing.frames[k], gap.incoming.frames[k], float(weights[k])
@@ -116,28 +119,6 @@ class Flow:
 
         return np.stack(in_parallel(draw, range(gap.length), progress.part(0.5, 1.0, "Morphing")))
 
-    def _mattes(self, gap: Gap, progress: Progress) -> tuple[list[Matte], list[Matte]]:
-        """The person in each frame of the outgoing and of the incoming side."""
-        sides = ((gap.outgoing, gap.plate_before), (gap.incoming, gap.plate_after))
-        sure = [self._sure(side) for side, _ in sides]
-        with ExitStack() as stack:
-            cutters = SimpleQueue[PersonMatte]()  # each for one thread at a time
-            for _ in range(WORKERS):
-                cutters.put(stack.enter_context(self._matting()))
-
-            def cut(number: int) -> Matte:
-                which, k = divmod(number, gap.length)
-                side, plate = sides[which]
-                cutter = cutters.get()
-                try:
-                    limbs = side.joints[k][self._bones[sure[which][k]]].astype(np.float64)
-                    return cutter.matte(side.frames[k], plate, limbs)
-                finally:
-                    cutters.put(cutter)
-
-            mattes = in_parallel(cut, range(2 * gap.length), progress)
-        return mattes[: gap.length], mattes[gap.length :]
-
     def _lines(self, gap: Gap, weights: NDArray[np.float64]) -> tuple[Lines, Lines, Lines, NDArray[np.bool_]]:
         """Both sides' bones [n, L, 2, 2] in px, those in between, and which [n, L] are sure on both sides."""
         a, b = gap.outgoing, gap.incoming
@@ -145,14 +126,11 @@ class Flow:
         apart = _smoothed(b.joints - joints_a)
         between = joints_a + weights[:, None, None] * apart
         if gap.guide:
-            between += _disagreement(apart, _size(joints_a))[:, None] * np.nan_to_num(gap.guide.joints - between)
+            heard = np.float64(1.0) if gap.wanted else _disagreement(apart, _size(joints_a))[:, None]
+            between += heard * np.nan_to_num(gap.guide.joints - between)
         ends_a, ends_b, bent = (joints[:, self._bones] for joints in (joints_a, joints_a + apart, between))
-        return ends_a, ends_b, bent, self._sure(a) & self._sure(b) & np.isfinite(ends_b).all(axis=(-2, -1))
-
-    def _sure(self, side: Continuation) -> NDArray[np.bool_]:
-        """Which bones [n, L] are known well."""
-        joints = (side.confidence > _SURE) & np.isfinite(side.joints).all(axis=-1)
-        return np.asarray(joints[:, self._bones].all(axis=-1), np.bool_)
+        sure_a, sure_b = (sure_limbs(side.joints, side.confidence, self._bones) for side in (a, b))
+        return ends_a, ends_b, bent, sure_a & sure_b & np.isfinite(ends_b).all(axis=(-2, -1))
 
 
 def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -177,16 +155,28 @@ def _size(joints: NDArray[np.float64]) -> float:
     return max(float(np.sqrt(np.nanmean((offsets**2).sum(axis=-1)))), 1.0)
 
 
-def _crop_of(mattes: list[Matte]) -> _Crop | None:
-    """Around all mattes, with some room; None when there is nobody."""
+def _crop_of(mattes: list[Matte], beyond: tuple[int, ...]) -> _Crop | None:
+    """Around all mattes, with some room and px `beyond` (above, left, below, right); None when there is nobody."""
     covered = reduce(np.maximum, mattes) > 0.02
     rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
     if len(rows) == 0:
         return None
     room = int(_MARGIN * max(rows[-1] - rows[0], columns[-1] - columns[0])) + 4
-    top, left = max(0, int(rows[0]) - room), max(0, int(columns[0]) - room)
-    bottom, right = min(covered.shape[0], int(rows[-1]) + room + 1), min(covered.shape[1], int(columns[-1]) + room + 1)
+    above, left_of, below, right_of = (room + more for more in beyond)
+    top, left = max(0, int(rows[0]) - above), max(0, int(columns[0]) - left_of)
+    bottom = min(covered.shape[0], int(rows[-1]) + below + 1)
+    right = min(covered.shape[1], int(columns[-1]) + right_of + 1)
     return _Crop(top, left, bottom - top, right - left)
+
+
+def _beyond(sides: tuple[Lines, Lines], between: Lines) -> tuple[int, ...]:
+    """How many px (above, left, below, right) limbs go further out than on both sides."""
+    if len(between) == 0:
+        return (0, 0, 0, 0)
+    real = np.concatenate(sides)
+    less = real.min(axis=(0, 1)) - between.min(axis=(0, 1))
+    more = between.max(axis=(0, 1)) - real.max(axis=(0, 1))
+    return tuple(max(0, math.ceil(px)) for px in (less[1], less[0], more[1], more[0]))
 
 
 def _scaled(lines: Lines, crop: _Crop) -> Lines:

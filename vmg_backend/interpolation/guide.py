@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Protocol
 
 from ..files import content_hash
 from ..motion.carry import carry, motion_gap
 from ..motion.choice import Choice, Table, contenders
-from ..motion.gap import InBetweener, PoseGap, Side
+from ..motion.gap import CONTEXT, InBetweener, PoseGap, Side
 from ..motion.weights import SHIPPED, Weights
 from ..pose.skeletons import MEDIAPIPE, Skeleton
 from .interpolator import Gap
 
 
+class Guide(Protocol):
+    """Says where the joints go through a transition."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever its joints change; part of a transition's hash."""
+        ...
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Of the joints."""
+        ...
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a person wants these joints; else they are a guess, which gives way to what the footage shows."""
+        ...
+
+    def draw(self, gap: Gap) -> Side:
+        """The joints [n, J, 2] in px, and how sure they are; NaN where one is not known."""
+        ...
+
+
 class PoseGuide:
-    """Draws the joints of a transition.
+    """Guesses the joints of a transition.
 
     Parameters
     ----------
@@ -26,6 +50,8 @@ class PoseGuide:
         Of the gap's joints.
     """
 
+    wanted = False
+
     def __init__(self, inbetweener: InBetweener, version: str, skeleton: Skeleton = MEDIAPIPE) -> None:
         self._inbetweener = inbetweener
         self.version = version
@@ -33,17 +59,22 @@ class PoseGuide:
 
     def draw(self, gap: Gap) -> Side:
         """The joints [n, J, 2] in px, and how sure they are; NaN where a joint is known on neither side."""
-        poses = PoseGap(
-            gap.before.joints,
-            gap.after.joints,
-            gap.before.confidence,
-            gap.after.confidence,
-            gap.length,
-            Side(gap.outgoing.joints, gap.outgoing.confidence),
-            Side(gap.incoming.joints, gap.incoming.confidence),
-        )
+        poses = pose_gap(gap)
         between = self._inbetweener.fill([motion_gap(poses, self.skeleton)], gap.seed)[0]
         return Side(*carry(poses, self.skeleton, between))
+
+
+def pose_gap(gap: Gap) -> PoseGap:
+    """What an in-betweener of poses gets of a gap."""
+    return PoseGap(
+        gap.before.joints[-CONTEXT:],
+        gap.after.joints[:CONTEXT],
+        gap.before.confidence[-CONTEXT:],
+        gap.after.confidence[:CONTEXT],
+        gap.length,
+        Side(gap.outgoing.joints, gap.outgoing.confidence),
+        Side(gap.incoming.joints, gap.incoming.confidence),
+    )
 
 
 @cache

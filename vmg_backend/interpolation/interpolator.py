@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,12 @@ from ..motion.gap import Side
 from ..progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from .guide import PoseGuide
+    from .guide import Guide
 
 Frames = NDArray[np.uint8]
 """RGB frames [n, H, W, 3]."""
+Preview = Callable[[NDArray[np.uint8]], None]
+"""Gets pictures [h, w, 3] of what the middle frame of a gap is becoming."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,25 @@ class Gap:
 
     Attributes
     ----------
-    start, end : uint8 [H, W, 3]
-        The real frames right before and right after the gap (i-h, and j+h+1).
+    lead, trail : uint8 [g, H, W, 3]
+        The real frames before (up to i-h) and after the gap (from j+h+1 on), as many as the engine asks for; where a
+        shot has fewer, its first or last one stands for those that are missing.
     outgoing, incoming : Continuation
         What really comes after `start`, and what really leads to `end`.
     plate_before, plate_after : uint8 [H, W, 3] or None
         The empty background of each side's footage, where its camera stands still.
     before, after : Side
-        Poses [s, J, 2] of the frames before and after the gap; NaN where the footage has none.
+        Poses [s, J, 2] of the frames before and after the gap, at least three and as many as `lead`; NaN where the
+        footage has none.
     seed : int
     guide : Side or None
         Where the joints [n, J, 2] shall go, for engines that are guided.
+    wanted : bool
+        Whether a person wants these joints, and they are no guess.
     """
 
-    start: NDArray[np.uint8]
-    end: NDArray[np.uint8]
+    lead: Frames
+    trail: Frames
     outgoing: Continuation
     incoming: Continuation
     plate_before: NDArray[np.uint8] | None
@@ -66,11 +73,22 @@ class Gap:
     after: Side
     seed: int = 0
     guide: Side | None = None
+    wanted: bool = False
 
     @property
     def length(self) -> int:
         """n, the number of frames to make."""
         return len(self.outgoing.frames)
+
+    @property
+    def start(self) -> NDArray[np.uint8]:
+        """The real frame right before the gap."""
+        return np.asarray(self.lead[-1], np.uint8)
+
+    @property
+    def end(self) -> NDArray[np.uint8]:
+        """The real frame right after it."""
+        return np.asarray(self.trail[0], np.uint8)
 
 
 class Interpolator(Protocol):
@@ -82,7 +100,7 @@ class Interpolator(Protocol):
         The name in the command line and in every result: ``fade``, ``flow``, ``hminterp``.
     version : str
         Changes whenever the pixels that the engine makes change; part of a transition's hash.
-    guide : PoseGuide or None
+    guide : Guide or None
         What draws the joints that the engine wants to be given.
     """
 
@@ -90,10 +108,35 @@ class Interpolator(Protocol):
     version: str
 
     @property
-    def guide(self) -> PoseGuide | None: ...  # noqa: D102
+    def guide(self) -> Guide | None: ...  # noqa: D102
 
-    def fill(self, gap: Gap, progress: Progress = SILENT) -> Frames:
-        """The n frames [n, H, W, 3] between `gap.start` and `gap.end`."""
+    def given(self, length: int) -> int:
+        """g, how many real frames on either side of a gap of `length` frames it looks at; at least one."""
+        ...
+
+    def fill(self, gap: Gap, progress: Progress = SILENT, preview: Preview | None = None) -> Frames:
+        """The n frames [n, H, W, 3] between `gap.start` and `gap.end`.
+
+        Engines that have nothing to show before they are done ignore `preview`.
+        """
+        ...
+
+
+@runtime_checkable
+class HoldsModel(Protocol):
+    """An engine that keeps a model in the memory from one gap to the next.
+
+    Attributes
+    ----------
+    held : bool
+        Whether there is one now.
+    """
+
+    @property
+    def held(self) -> bool: ...  # noqa: D102
+
+    def release(self) -> None:
+        """Forget it, and give its memory back; the next gap loads it again."""
         ...
 
 

@@ -1,6 +1,6 @@
 """A lock that the system gives back when its holders end, however they end.
 
-Standard library only, Python 3.8: see `environment`.
+Standard library only, Python 3.8: Blender's side makes the backend's environment with it.
 """
 
 from __future__ import annotations

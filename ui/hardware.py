@@ -1,0 +1,132 @@
+"""What HMInterp runs with: its model and quality in Generate, its device and memory in Setup."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..addon import hardware, installation, jobs, paths
+from ..addon.session import session
+from ..vmg_backend.errors import UserError
+from .common import SubTab
+from .status import wrapped
+
+PAUSE = 0.5
+"""Seconds until it is tried again to ask the backend, while it does something else."""
+
+
+def draw_model(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
+    """Quality and model of the chosen engine, or what it lacks."""
+    if scene.vmg.engine not in hardware.WITH_MODEL:
+        return
+    layout.prop(scene.vmg, "quality")
+    _ask_soon()
+    found = hardware.known()
+    if hardware.ready() is False:
+        draw_missing(layout)
+    elif found is None:
+        _draw_unknown(layout)
+    elif not found.models and not scene.vmg.model:
+        row = layout.row()
+        row.label(text="HMInterp has no model yet", icon="ERROR")
+        row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
+        _lines(layout, f"Train one on your footage, or import the authors', as the guide says. Folder: {found.folder}")
+    else:
+        row = layout.row(align=True)
+        row.prop(scene.vmg, "model_choice")
+        row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
+        chosen = [model for model in found.models if scene.vmg.model == model.name or len(found.models) == 1]
+        for model in chosen[:1]:
+            _lines(layout, model.description)
+
+
+def draw_missing(layout: bpy.types.UILayout) -> None:
+    """That HMInterp is not set up, and the button that does it."""
+    row = layout.split(factor=0.6)
+    row.label(text="HMInterp is not set up", icon="INFO")
+    if paths.existing_python():
+        found = hardware.known()
+        lacking = ", ".join(found.missing) if found else "torch"
+        _lines(layout, f"Its environment lacks {lacking}: install vmg_backend[generate] there, then Refresh.")
+        row.operator("vmg.hardware_look", icon="FILE_REFRESH")
+    else:
+        row.operator("vmg.hminterp_set_up", text="Set Up")
+        (plain, _), (nvidia, _) = installation.HMINTERP_COST
+        _lines(layout, f"Downloads torch: {plain}, with an NVIDIA graphics card {nvidia}. Other engines do without.")
+
+
+class VMG_PT_hardware(SubTab):
+    """Where models run."""
+
+    bl_label = "Device and Memory"
+    bl_parent_id = "VMG_PT_setup"
+
+    def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
+        """Device, precision, memory; for engines that have a model."""
+        del context, scene
+        _ask_soon()
+        if hardware.ready() is False:
+            draw_missing(layout)
+            return
+        machine = paths.preferences()
+        if machine is not None:
+            layout.prop(machine, "device_choice")
+            layout.prop(machine, "precision")
+        if hardware.known() is None:
+            _draw_unknown(layout)
+            return
+        row = layout.row(align=True)
+        device = hardware.device(machine.device if machine else "auto")
+        if device is None:
+            row.label(text="This device is not there", icon="ERROR")
+        else:
+            row.label(text=f"{device.label}: {device.free / 1e9:.1f} of {hardware.gigabytes(device.total)} free")
+        row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
+        layout.operator("vmg.memory_release")
+
+
+def _draw_unknown(layout: bpy.types.UILayout) -> None:
+    """That nobody has looked yet, or it failed."""
+    row = layout.row()
+    row.active = False
+    row.label(text="Devices and models are not known yet")
+    row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
+
+
+def _lines(layout: bpy.types.UILayout, text: str) -> None:
+    column = layout.column(align=True)
+    column.active = False
+    for line in wrapped(text):
+        column.label(text=line)
+
+
+def _ask_soon() -> None:
+    """See to it that the backend is asked, by a timer: drawing must not start a job."""
+    if not bpy.app.background and hardware.due() and not bpy.app.timers.is_registered(_ask):
+        bpy.app.timers.register(_ask, first_interval=0.1, persistent=True)
+
+
+def _ask() -> float | None:
+    if not hardware.due():
+        return None
+    if jobs.workflow().busy:
+        return PAUSE
+    try:
+        hardware.look(session())
+    except UserError:  # a job began at this moment
+        return PAUSE
+    return None
+
+
+_register, _unregister = bpy.utils.register_classes_factory((VMG_PT_hardware,))
+
+
+def register() -> None:
+    """Add the panel."""
+    _register()
+
+
+def unregister() -> None:
+    """Take it away, and ask nobody any more."""
+    _unregister()
+    if bpy.app.timers.is_registered(_ask):
+        bpy.app.timers.unregister(_ask)
