@@ -89,7 +89,7 @@ def command() -> list[str]:
     raise JobFailed(Failure(said, f"vmg.environment_{action}" if action else ""))
 
 
-def needs_download(*extras: str) -> bool:
+def needs_download() -> bool:
     """Whether a set-up would fetch packages.
 
     Raises
@@ -97,7 +97,7 @@ def needs_download(*extras: str) -> bool:
     UserError
         When this copy of the extension brings no backend.
     """
-    return environment().needs_packages(recipe(*extras))
+    return environment().needs_packages(recipe())
 
 
 def why_offline() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path as FilePath
 from typing import get_args
@@ -282,7 +282,7 @@ class _Ready:
 @contextmanager
 def _showing(call: Call) -> Iterator[Callable[[int, NDArray[np.uint8]], None]]:
     """What sends pictures of what transitions are becoming; of its files the last one lies there, until the end."""
-    with tempfile.TemporaryDirectory(prefix="vmg-preview-") as folder:
+    with tempfile.TemporaryDirectory(prefix="vmg-preview-", ignore_cleanup_errors=True) as folder:
         last: FilePath | None = None
 
         def show(transition: int, picture: NDArray[np.uint8]) -> None:
@@ -293,7 +293,8 @@ def _showing(call: Call) -> Iterator[Callable[[int, NDArray[np.uint8]], None]]:
                 np.save(temporary, cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
             call.notify("preview", Preview(call.id, transition, str(last)))
             if older:
-                older.unlink()
+                with suppress(PermissionError):  # on Windows, while it is read; the folder goes with all that is left
+                    older.unlink()
 
         yield show
 

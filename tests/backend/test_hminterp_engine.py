@@ -15,6 +15,7 @@ from vmg_backend.interpolation.hminterp.config import TINY
 from vmg_backend.interpolation.hminterp.devices import choose
 from vmg_backend.interpolation.hminterp.engine import HMInterpEngine
 from vmg_backend.interpolation.hminterp.generating import Way, generate
+from vmg_backend.interpolation.hminterp.memory import Thrift
 from vmg_backend.interpolation.hminterp.model import HMInterp
 from vmg_backend.interpolation.interpolator import Continuation, Gap
 from vmg_backend.motion.gap import Side
@@ -159,3 +160,15 @@ def test_without_pose_maps_the_guider_is_silent(model):
     plain = generate(model, given, 6, way=way)
     assert plain.shape == (8, 64, 64, 3)
     assert not np.array_equal(plain, generate(model, given, 6, dark, way=way))  # its biases are not zero here
+
+
+def test_previews_show_the_middle_frame_and_change_nothing(model):
+    given = np.random.default_rng(1).integers(0, 255, (2, 64, 96, 3), np.uint8)
+    way, seen = Way(steps=4, sampler="dpm++"), []
+    plain = generate(model, given, 6, way=way)
+    assert np.array_equal(generate(model, given, 6, way=way, preview=seen.append), plain)
+    assert [(picture.shape, picture.dtype) for picture in seen] == [((64, 96, 3), np.uint8)] * 3
+    assert not np.array_equal(seen[0], seen[1])
+    scarce = []
+    generate(model, given, 6, way=way, thrift=Thrift(offload=True), preview=scarce.append)
+    assert scarce == []

@@ -165,8 +165,8 @@ def make_table(
     The kinds are those of `Rule`: the contexts, the lengths that occur (parted at their geometric means), and thirds by
     `movement`, which is known without the truth. A learned method is chosen only where it is better than every other
     one beyond doubt: where the 95 % interval of the ratio of both errors, takes resampled, lies below 1. And it is not
-    chosen for gaps that are stiller than nine in ten of those that were looked at: of people who stand still,
-    validation on people who walk says nothing.
+    chosen for exact gaps that are stiller than nine in ten of those that were looked at: of people who stand still,
+    validation on people who walk says nothing, and without noise there is nothing in them to be mended.
 
     Parameters
     ----------
@@ -196,8 +196,10 @@ def make_table(
         moved = movement([with_context(gap.gap, context) for gap in group])
         still, low, high = map(float, np.quantile(moved, [STILL, 1 / 3, 2 / 3]))
         thirds = {low: moved <= low, high: (low < moved) & (moved <= high), None: moved > high}
-        plain = {name: sums for name, sums in errors.items() if name not in learned}
-        best: dict[float | None, str] = {still: _best(plain, thirds[low], filled.takes, ())}
+        best: dict[float | None, str] = {}
+        if KINDS[known] == "exact":
+            plain = {name: sums for name, sums in errors.items() if name not in learned}
+            best[still] = _best(plain, thirds[low], filled.takes, ())
         best |= {farthest: _best(errors, third, filled.takes, learned) for farthest, third in thirds.items()}
         rules += [Rule(context, KINDS[known], longest[length], farthest, name) for farthest, name in best.items()]
     return Table(tuple(rules))
