@@ -183,10 +183,11 @@ class Service:
         return self.hardware(None, call)
 
     def _engine_for(self, choice: EngineChoice, call: Call) -> Interpolator:
-        """The engine of the last fill where it was the same choice; else another one, after that one has let go."""
-        if self._engine is None or self._engine[0] != choice:
+        """The engine of the last fill where it would make the same pixels; else another one, after it has let go."""
+        wanted = make_engine(choice)
+        if self._engine is None or self._engine[0] != choice or self._engine[1].version != wanted.version:
             self._release(call)
-            self._engine = choice, make_engine(choice)
+            self._engine = choice, wanted
         return self._engine[1]
 
     def _release(self, call: Call) -> None:

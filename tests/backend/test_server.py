@@ -737,34 +737,35 @@ class Recorded:
 def test_an_engine_is_kept_for_the_same_choice_and_released_for_another(
     dancer: Path, analyzed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events: list[str] = []
+    released: list[str] = []
+    trained = ["1"]
 
     class Model(Fade):
         held = True
 
         def __init__(self, choice: protocol.EngineChoice) -> None:
-            self.name = choice.name
-            events.append(f"open {choice.name} {choice.quality}")
+            self.name, self.version = choice.name, f"{choice.quality} {trained[-1]}"
 
         def release(self) -> None:
             self.held = False
-            events.append("release")
+            released.append(self.version)
 
-    def make(choice: protocol.EngineChoice) -> Fade:
-        if choice.name == "fade":
-            events.append("open fade")
-            return Fade()
-        return Model(choice)
-
-    monkeypatch.setattr(service, "make_engine", make)
+    monkeypatch.setattr(service, "make_engine", lambda choice: Fade() if choice.name == "fade" else Model(choice))
     ours, call = service.Service(), Recorded()
     path = ours.suggest(wish_for(dancer, analyzed), call).path
     final, draft = protocol.EngineChoice("model"), protocol.EngineChoice("model", quality="draft")
-    for choice in (final, final, draft, protocol.EngineChoice("fade")):
-        ours.fill(protocol.Fill(path, (), choice, str(tmp_path), str(analyzed)), call)
-    assert events == ["open model final", "release", "open model draft", "release", "open fade"]
+
+    def filled(*choices: protocol.EngineChoice) -> list[str]:
+        for choice in choices:
+            ours.fill(protocol.Fill(path, (), choice, str(tmp_path), str(analyzed)), call)
+        return released
+
+    assert filled(final, final) == []
+    trained.append("2")  # under the same name
+    assert filled(final, final) == ["final 1"]
+    assert filled(draft, protocol.EngineChoice("fade")) == ["final 1", "final 2", "draft 2"]
     held = [params.engine for method, params in call.notes if method == "held"]
-    assert held == ["model", "", "model", ""]
+    assert held == ["model", "", "model", "", "model", ""]
 
 
 def test_a_broken_torch_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

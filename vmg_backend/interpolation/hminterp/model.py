@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...errors import UserError
-from ...files import writing_folder
+from ...files import content_hash, write_json, writing_folder
 from ...progress import SILENT, Progress
 from .autoencoder import make_autoencoder
-from .config import Config
+from .config import FILE, Config
 from .decoder import ReferenceDecoder
 from .denoiser import Denoiser
 from .light_reference import LightReference
@@ -23,6 +23,8 @@ from .reference import ReferenceNet
 from .seed import SeedGuider
 from .tokens import make_tokens
 
+HASHES = "hashes.json"
+"""SHA-256 of each file of a model, beside them."""
 _SHOWN = 3
 """Names of wrong tensors that an error lists."""
 
@@ -66,7 +68,7 @@ class HMInterp(nn.Module):
             return cls(config)
 
     def save(self, folder: Path, progress: Progress = SILENT) -> None:
-        """Write `config.json` and a safetensors file for each part; an older folder there is replaced.
+        """Write `config.json`, a safetensors file for each part and their hashes; an older folder there is replaced.
 
         Raises
         ------
@@ -75,11 +77,14 @@ class HMInterp(nn.Module):
         """
         with writing_folder(folder) as temporary:
             self.config.save(temporary)
-            parts = dict(self.named_children())
+            parts, hashes = dict(self.named_children()), {FILE: content_hash(temporary / FILE)}
             for number, (name, part) in enumerate(parts.items()):
                 progress.update(number / len(parts))
                 tensors = {key: tensor.contiguous() for key, tensor in part.state_dict().items()}
-                save_file(tensors, _file(temporary, name), {"format": "pt"})
+                file = _file(temporary, name)
+                save_file(tensors, file, {"format": "pt"})
+                hashes[file.name] = content_hash(file, progress)
+            write_json(temporary / HASHES, hashes)
 
     @classmethod
     def load(

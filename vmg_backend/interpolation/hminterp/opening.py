@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 from ...errors import UserError
-from ...files import content_hash, settings_hash
+from ...files import settings_hash
 from ...models import own_models
 from ...protocol import EngineChoice
 from ..guide import shipped_guide
@@ -15,7 +16,7 @@ from .config import Config
 from .devices import choose
 from .engine import HMInterpEngine
 from .generating import Way
-from .model import HMInterp
+from .model import HASHES, HMInterp
 
 _VERSION = "1"
 """Of how a model is used."""
@@ -36,11 +37,28 @@ def open_engine(choice: EngineChoice) -> HMInterpEngine:
     way = WAYS[choice.quality](config)
     decided: dict[str, object] = {
         "version": _VERSION,
-        "model": {file.name: content_hash(file) for file in sorted(folder.iterdir()) if file.is_file()},
+        "model": _hashes(folder),
         "way": vars(way),
         "precision": str(place.dtype),
     }
     return HMInterpEngine(config, settings_hash(decided), partial(HMInterp.load, folder), place, guide, way)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """What the model's files are, as was found when they were written: hashing gigabytes takes too long to wait for.
+
+    Raises
+    ------
+    UserError
+        When that is not there.
+    """
+    try:
+        hashes = json.loads((folder / HASHES).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder / HASHES} cannot be read: {error}.", "Copy or import the whole model again."
+        ) from error
+    return {str(name): str(digest) for name, digest in hashes.items()}
 
 
 def _draft(config: Config) -> Way:
