@@ -79,6 +79,8 @@ def ours(config: Config, thrift: Thrift, steps: int, place: Placement) -> dict[s
 
 def sparsectrl(size: int, steps: int) -> dict[str, object]:
     """The nearest thing in diffusers: two pictures condition 14 frames by SparseCtrl, without poses or references."""
+    if not diffusers.utils.is_transformers_available():
+        return {"not_measured": "transformers is not installed, which diffusers' pipelines ask for"}
     with torch.device("cuda:0"):
         unet = diffusers.UNetMotionModel.from_unet2d(
             diffusers.UNet2DConditionModel(

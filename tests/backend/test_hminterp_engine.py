@@ -42,6 +42,7 @@ def model():
     for name, parameter in made.named_parameters():
         if not parameter.any():  # what is silent at first shall be heard here
             torch.nn.init.normal_(parameter, std=0.02 if name.endswith("weight") else 0.0)
+    torch.nn.init.normal_(made.denoiser.unet.conv_in.weight[:, TINY.latent_channels :], std=0.02)
     return made
 
 
@@ -106,6 +107,22 @@ def test_the_guide_is_followed(model):
     engine, gap = engine_of(model), gap_of(6, 1)
     other = replace(gap, guide=Side(gap.guide.joints + np.float32(9.0), gap.guide.confidence))
     assert not np.array_equal(engine.fill(gap), engine.fill(other))
+
+
+def test_a_morph_may_stand_in_the_gap_instead_of_duplicates(model):
+    gap, seen = gap_of(6, 1), []
+
+    class Dark:
+        name, version, guide = "dark", "1", None
+
+        def fill(self, gap, progress, preview=None):
+            seen.append(gap.length)
+            return np.zeros_like(gap.outgoing.frames)
+
+    plain = engine_of(model)
+    first = HMInterpEngine(TINY, "1", lambda *_: model, choose("cpu"), None, Way(**LOW), Dark(), Middle)
+    assert not np.array_equal(plain.fill(gap), first.fill(gap))
+    assert seen == [6]
 
 
 def test_a_cancel_is_heard_before_the_next_call(model):

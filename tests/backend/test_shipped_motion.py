@@ -36,7 +36,7 @@ def errors(method: InBetweener) -> np.ndarray:
 
 def test_they_are_nearer_to_real_motion_than_the_baselines() -> None:
     ours, linear, hermite = (errors(method) for method in (MotionDiffusion(Weights.load()), LINEAR, HERMITE))
-    assert ours.mean() < 0.9 * min(linear.mean(), hermite.mean())
+    assert ours.mean() < 0.8 * min(linear.mean(), hermite.mean())
     assert (ours < linear).sum() >= 9
 
 

@@ -17,7 +17,7 @@ from ...progress import SILENT, Progress
 from ..colour import match_colour
 from ..crop import Crop, crop_of
 from ..guide import PoseGuide
-from ..interpolator import Frames, Gap, Preview
+from ..interpolator import Frames, Gap, Interpolator, Preview
 from ..paste import paste_gap
 from .config import Config
 from .devices import Placement, bounded, explained, free_memory, release
@@ -45,6 +45,8 @@ class HMInterpEngine:
     guide : PoseGuide
         Draws the skeletons that the model follows.
     way : Way
+    morph : Interpolator, optional
+        Fills the gap first, for models whose Seed Image Guider is given that instead of duplicates.
     matting : callable, optional
         Makes what cuts the person out.
     """
@@ -59,6 +61,7 @@ class HMInterpEngine:
         place: Placement,
         guide: PoseGuide,
         way: Way,
+        morph: Interpolator | None = None,
         matting: Callable[[], PersonMatte] = PersonMatte,
     ) -> None:
         self.version = version
@@ -68,6 +71,7 @@ class HMInterpEngine:
         self._place = place
         self._free = free_memory(place.device)
         self._way = way
+        self._morph = morph
         self._matting = matting
         self._model: HMInterp | None = None
 
@@ -80,6 +84,10 @@ class HMInterpEngine:
         crop = crop_of(gap, self._config.size, self._config.multiple)
         given, side = np.stack([crop.cut(frame) for frame in (*gap.lead, *gap.trail)]), len(gap.lead)
         maps, device = self._maps(gap, crop), self._place.device
+        first = None
+        if self._morph is not None:
+            filled = self._morph.fill(gap, progress.part(0.0, 0.2))
+            first, progress = np.stack([crop.cut(frame) for frame in filled]), progress.part(0.2, 1.0)
         width, height = crop.size
         thrift = plan(
             self._config,
@@ -98,6 +106,7 @@ class HMInterpEngine:
                 given,
                 gap.length,
                 maps,
+                first,
                 seed=gap.seed,
                 way=self._way,
                 thrift=thrift,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...progress import SILENT, Progress
 from ..interpolator import Preview
-from .autoencoder import decode
+from .autoencoder import decode, encode
 from .conditioning import conditions_of
 from .decoder import frame_times, taps
 from .memory import Residence, Thrift
@@ -45,6 +45,7 @@ def generate(
     given: Pixels,
     length: int,
     maps: Pixels | None = None,
+    morph: Pixels | None = None,
     *,
     seed: int = 0,
     way: Way | None = None,
@@ -65,6 +66,8 @@ def generate(
         Frames n of the gap; n + 2 g is the number of frames of one call, or more.
     maps : uint8 [n + 2 g, H, W, 3], optional
         Pose maps.
+    morph : uint8 [n, H, W, 3], optional
+        A first idea of the gap, whose latents stand there for the Seed Image Guider instead of duplicates.
     seed : int
     way : Way, optional
     thrift : Thrift, optional
@@ -87,7 +90,12 @@ def generate(
     dtype = model.autoencoder.dtype
     pictures = _tensor(given, home.device, dtype).transpose(1, 2)
     drawn = None if maps is None else _tensor(maps, home.device, dtype)
-    conditions = conditions_of(model, pictures, length, drawn, using=home.using)
+    filling = None
+    if morph is not None:
+        with home.using(model.autoencoder):
+            seen = 2.0 * _tensor(morph, home.device, dtype).transpose(1, 2) - 1.0
+            filling = encode(model.autoencoder, seen).transpose(1, 2)
+    conditions = conditions_of(model, pictures, length, drawn, filling, using=home.using)
     with home.using(model.denoiser):
         latents = sample(
             model.denoiser,

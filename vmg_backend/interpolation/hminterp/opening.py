@@ -11,6 +11,7 @@ from ...errors import UserError
 from ...files import settings_hash
 from ...models import own_models
 from ...protocol import EngineChoice
+from ..flow import Flow
 from ..guide import shipped_guide
 from .config import Config
 from .devices import choose
@@ -40,8 +41,10 @@ def open_engine(choice: EngineChoice) -> HMInterpEngine:
         "model": _hashes(folder),
         "way": vars(way),
         "precision": str(place.dtype),
+        "morph": Flow.version if config.seed_filling == "morph" else None,
     }
-    return HMInterpEngine(config, settings_hash(decided), partial(HMInterp.load, folder), place, guide, way)
+    morph = Flow() if config.seed_filling == "morph" else None
+    return HMInterpEngine(config, settings_hash(decided), partial(HMInterp.load, folder), place, guide, way, morph)
 
 
 def _hashes(folder: Path) -> dict[str, str]:
