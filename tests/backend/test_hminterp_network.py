@@ -572,7 +572,7 @@ def test_save_and_load_bit_for_bit(change, tmp_path):
 def test_clip_can_be_loaded(tmp_path, monkeypatch):
     vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
     small = CLIPVisionConfig(**vision, image_size=28, patch_size=14, projection_dim=32)
-    monkeypatch.setattr("vmg_backend.interpolation.hminterp.tokens.CLIPVisionConfig", lambda **_: small)
+    monkeypatch.setattr("transformers.CLIPVisionConfig", lambda **_: small)
     model = stir(HMInterp.build(replace(TINY, tokens="clip"))).eval()
     model.save(tmp_path / "model")
     pictures, latents = torch.rand(1, 2, 3, 64, 64), torch.zeros(1, 2, 4, 8, 8)
