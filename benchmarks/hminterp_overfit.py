@@ -35,6 +35,7 @@ from vmg_backend.interpolation.hminterp.engine import HMInterpEngine
 from vmg_backend.interpolation.hminterp.generating import Way, decoded
 from vmg_backend.interpolation.hminterp.model import HMInterp
 from vmg_backend.interpolation.hminterp.schedulers import MOMENTS, Noise
+from vmg_backend.interpolation.hminterp.seed import widened
 from vmg_backend.interpolation.interpolator import Continuation, Gap
 from vmg_backend.interpolation.paste import paste_gap
 from vmg_backend.jobs import Source, analyze
@@ -163,7 +164,7 @@ def train(gap: Gap, truth: NDArray[np.uint8], crop: Crop, seconds: float) -> tup
         noise = torch.randn_like(latents)
         moment = torch.randint(0, MOMENTS, (1,)) if torch.rand(()) < 0.8 else torch.tensor([MOMENTS - 1])
         noisy = noise_of.noisy(latents, noise, moment)
-        told_too = torch.cat([noisy, conditions.seed, conditions.mask], 1)
+        told_too = widened(noisy, conditions.seed, conditions.mask)
         said = model.denoiser(told_too, moment, conditions.tokens, conditions.added, conditions.references)
         error = (said - noise_of.target(latents, noise, moment)).square()
         return (error * (1.0 - 0.9 * conditions.mask)).mean()

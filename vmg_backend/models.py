@@ -204,7 +204,7 @@ REGISTRY: tuple[Model, ...] = (
         "b8003d681d813c095e459b9141122894daff2d13",
         (File("config.json"), File("diffusion_pytorch_model.safetensors")),
         _ANIMATEDIFF,
-        "key frames for AnimateDiff: the engine `sparsectrl`",
+        "key frames for AnimateDiff: for the planned engine `sparsectrl`",
         1.99,
         ("sd15-unet", "sd-vae", "animatediff-v3"),
     ),
@@ -214,7 +214,7 @@ REGISTRY: tuple[Model, ...] = (
         "9ae9f970358db89e211b87c915f9535c6686d5ba",
         (File("config.json", 999), File("diffusion_pytorch_model.fp16.safetensors", 722_598_642)),
         _OPENRAIL,
-        "poses for Stable Diffusion 1.5: the engine `sparsectrl`",
+        "poses for Stable Diffusion 1.5: for the planned engine `sparsectrl`",
         0.72,
     ),
     Model(
@@ -230,7 +230,7 @@ REGISTRY: tuple[Model, ...] = (
             File("vae/*"),
         ),
         _APACHE,
-        "Wan2.1-VACE 1.3B: the engine `vace`",
+        "Wan2.1-VACE 1.3B: for the planned engine `vace`",
         19.0,
     ),
 )

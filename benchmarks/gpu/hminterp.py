@@ -73,7 +73,7 @@ def ours(config: Config, thrift: Thrift, steps: int, place: Placement) -> dict[s
             model, given, LENGTH, maps, way=Way(steps=steps), thrift=thrift, device=place.device
         )
     )  # fmt: skip
-    expected = estimate(config, height=config.size, width=config.size, dtype=place.dtype, thrift=thrift)
+    expected = estimate(config, height=config.size, width=config.size, place=place, thrift=thrift)
     return {"reference": config.reference, **vars(thrift), **told, "expected_gb": round(expected.peak / 1e9, 2)}
 
 

@@ -15,7 +15,7 @@ from vmg_backend.motion.forward import Forward
 from vmg_backend.motion.gap import PoseGap, Side, played_backwards, transformed
 from vmg_backend.motion.mdm import MotionDiffusion
 from vmg_backend.motion.network import MotionTransformer, Size
-from vmg_backend.motion.regression import KINDS, Fit, Prior, Tables, features, kind, measures, predict, straight
+from vmg_backend.motion.regression import KINDS, Fit, Prior, Tables, features, kind, measures, straight
 from vmg_backend.motion.schedule import ddim, signal_share
 from vmg_backend.motion.weights import Weights
 from vmg_backend.progress import Progress
@@ -215,7 +215,9 @@ def test_a_hermite_curve_is_one_choice_of_weights():
     u = (np.arange(11) + 1) / 12
     weights = np.zeros((11, 6), np.float32)
     weights[:, 0], weights[:, 1] = u * (1 - u) ** 2, -(u**2) * (1 - u)
-    found = predict([gap], weights)[0]
+    prior = Prior(weights, np.zeros(8, np.float32), np.ones(11, np.float32))
+    line = straight([gap])
+    found = prior.predict(line, features([gap], line))[0]
     start, end = gap.before[-1].astype(np.float64), gap.after[0].astype(np.float64)
     out, into = (start - gap.before[-2]) * 12, (gap.after[1] - end) * 12
     for k, t in enumerate(u):

@@ -15,7 +15,8 @@ from ..errors import UserError
 from ..footage import Footage, FrameReader
 from ..graph.features import motion_features
 from ..interpolation.interpolator import crossing_weights
-from ..pose.skeletons import SKELETONS
+from ..motion.gap import Side
+from ..pose.skeletons import SKELETONS, Skeleton
 from ..pose.track import PoseTrack
 from ..progress import SILENT, Progress
 from ..search.path import Path, Transition
@@ -183,25 +184,16 @@ def pose_error(track: PoseTrack, transition: Transition, tracks: dict[str, PoseT
 
     Body joints, weighted by the least confidence of the three.
     """
-    i, j = transition.match[0], transition.match[1] - 1
-    half = transition.half
-    offsets = np.arange(1 - half, half + 1)
-    one, other = tracks[transition.from_.footage], tracks[transition.to.footage]
-    skeleton = SKELETONS[track.skeleton]
+    one, other, seen = _through(track, transition, tracks)
     body = np.arange(33)
-    weight = crossing_weights(2 * half)[:, None, None]
-    a, b = i + offsets, j + offsets
-    blend = (1 - weight) * one.image[a][:, body] + weight * other.image[b][:, body]
-    inside = np.arange(transition.at, transition.at + transition.frames)
-    trust = np.minimum(one.confidence[a][:, body], other.confidence[b][:, body])
-    distance = np.linalg.norm(track.image[inside][:, body] - blend, axis=2)
+    weight = crossing_weights(transition.frames)[:, None, None]
+    blend = np.asarray((1 - weight) * one.joints[:, body] + weight * other.joints[:, body], np.float64)
+    trust = np.minimum(one.confidence[:, body], other.confidence[:, body])
+    distance = np.linalg.norm(seen.joints[:, body] - blend, axis=2)
     known = np.isfinite(distance)
     if not known.any():
         return float("nan")
-    shoulders, hips = (
-        blend[:, list(skeleton.index(f"left_{name}", f"right_{name}"))].mean(axis=1) for name in ("shoulder", "hip")
-    )
-    torso = float(np.median(np.linalg.norm(shoulders - hips, axis=1)))
+    torso = float(np.median(_torsos(blend, SKELETONS[track.skeleton])))
     return float((trust * distance)[known].sum() / max(trust[known].sum(), 1e-9) / torso)
 
 
@@ -212,24 +204,37 @@ def torn_limbs(track: PoseTrack, transition: Transition, tracks: dict[str, PoseT
     is torn where the film's track is not sure of it, or sees it longer or shorter by `STRETCH` torso lengths than both
     continuations do.
     """
-    i, j = transition.match[0], transition.match[1] - 1
-    offsets = np.arange(1 - transition.half, transition.half + 1)
-    inside = np.arange(transition.at, transition.at + transition.frames)
+    shown = _through(track, transition, tracks)
     skeleton = SKELETONS[track.skeleton]
     starts, ends = (list(skeleton.index(*names)) for names in zip(*LIMBS, strict=True))
-    shoulders, hips = (list(skeleton.index(f"left_{name}", f"right_{name}")) for name in ("shoulder", "hip"))
-    sides = ((tracks[transition.from_.footage], i + offsets), (tracks[transition.to.footage], j + offsets))
-    lengths, sure, torsos = [], [], []
-    for side, frames in (*sides, (track, inside)):
-        image, confidence = side.image[frames], side.confidence[frames]
-        lengths.append(np.linalg.norm(image[:, starts] - image[:, ends], axis=-1))
-        sure.append(np.nan_to_num(np.minimum(confidence[:, starts], confidence[:, ends])) > SURE)
-        torsos.append(np.linalg.norm(image[:, shoulders].mean(axis=1) - image[:, hips].mean(axis=1), axis=-1))
-    room = STRETCH * np.nanmax(np.concatenate(torsos[:2]))
+    lengths = [np.linalg.norm(side.joints[:, starts] - side.joints[:, ends], axis=-1) for side in shown]
+    sure = [np.nan_to_num(np.minimum(side.confidence[:, starts], side.confidence[:, ends])) > SURE for side in shown]
+    room = STRETCH * np.nanmax([_torsos(side.joints, skeleton) for side in shown[:2]])
     counted = sure[0] & sure[1]
     shortest, longest = np.minimum(*lengths[:2]) - room, np.maximum(*lengths[:2]) + room
     whole = sure[2] & (shortest <= lengths[2]) & (lengths[2] <= longest)
     return float((counted & ~whole).sum() / max(counted.sum(), 1))
+
+
+def _through(track: PoseTrack, transition: Transition, tracks: dict[str, PoseTrack]) -> tuple[Side, Side, Side]:
+    """Poses through a transition: what really follows on the one side, what leads to the other, and the film's."""
+    i, j = transition.match[0], transition.match[1] - 1
+    offsets = np.arange(1 - transition.half, transition.half + 1)
+    one, other = tracks[transition.from_.footage], tracks[transition.to.footage]
+    inside = np.arange(transition.at, transition.at + transition.frames)
+    first, second, third = (
+        Side(side.image[frames], side.confidence[frames])
+        for side, frames in ((one, i + offsets), (other, j + offsets), (track, inside))
+    )
+    return first, second, third
+
+
+def _torsos(joints: NDArray[np.floating[Any]], skeleton: Skeleton) -> NDArray[np.float64]:
+    """Length of the torso as it is seen in poses [n, J, 2]: [n] px."""
+    shoulders, hips = (
+        joints[:, list(skeleton.index(f"left_{name}", f"right_{name}"))].mean(axis=1) for name in ("shoulder", "hip")
+    )
+    return np.asarray(np.linalg.norm(shoulders - hips, axis=1), np.float64)
 
 
 def _interval(values: NDArray[np.float64], statistic: Any = np.mean) -> list[float]:  # noqa: ANN401 - a numpy function

@@ -127,20 +127,6 @@ class Tables:
         return Prior(self.base[at][:length], self.spread[at], self.sigma[at][:length])
 
 
-def predict(gaps: Sequence[PoseGap], weights: NDArray[np.float32]) -> Array:
-    """The in-between [B, n, J, 2] of gaps of one shape and kind, px.
-
-    Parameters
-    ----------
-    gaps : sequence of PoseGap
-    weights : float32 [n, 6]
-    """
-    line = straight(gaps)
-    return Prior(weights, np.zeros(MEASURES, np.float32), np.ones(len(weights), np.float32)).predict(
-        line, features(gaps, line)
-    )
-
-
 def measures(gaps: Sequence[PoseGap], known: Array, size: Array) -> Array:
     """How much moves around gaps of one shape: mean squares over joints [B, 8].
 

@@ -83,18 +83,16 @@ class References:
             yield slice(first, first + count), None if row is None else slice(row, row + count)
 
 
-class Writer(AttnProcessor2_0):
-    """Keeps what a self-attention of ReferenceNet is given.
-
-    Parameters
-    ----------
-    name : str
-        Of the site.
-    """
+class _AtSite(AttnProcessor2_0):
+    """A processor that knows the name of its site."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+
+
+class Writer(_AtSite):
+    """Keeps what a self-attention of ReferenceNet is given."""
 
     def __call__(
         self,
@@ -112,18 +110,8 @@ class Writer(AttnProcessor2_0):
         return attended
 
 
-class Reader(AttnProcessor2_0):
-    """Attends over a frame's own tokens and the reference frames'.
-
-    Parameters
-    ----------
-    name : str
-        Of the site.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
+class Reader(_AtSite):
+    """Attends over a frame's own tokens and the reference frames'."""
 
     def __call__(
         self,

@@ -15,6 +15,7 @@ from .config import Config
 from .fusion import Fusion, Tiles, draw_noise
 from .reference import References
 from .schedulers import Noise, Sampler, make_scheduler
+from .seed import widened
 
 Preview = Callable[[Tensor], None]
 """Gets what the latents [B, c, N, h, w] look like becoming."""
@@ -188,7 +189,7 @@ class _Caller:
         self._progress.update(self._done / self._calls)
         self._done += 1
         if self._widened:
-            noisy = torch.cat([noisy, conditions.seed.to(noisy), conditions.mask.to(noisy)], 1)
+            noisy = widened(noisy, conditions.seed.to(noisy), conditions.mask.to(noisy))
         said = self._denoiser(
             noisy, moment, conditions.tokens, conditions.added, conditions.references, conditions.light
         ).float()
