@@ -9,7 +9,7 @@ from __future__ import annotations
 def register() -> None:
     """Register everything in order; called by Blender when the extension is enabled."""
     from .addon import hardware, jobs, picture, properties, registration, session
-    from .operators import beats, environment, final_cut, generate, keyframes, setup, takes
+    from .operators import beats, environment, final_cut, generate, keyframes, models, setup, takes
     from .ui import beats as beats_panel
     from .ui import final_cut as final_cut_panel
     from .ui import generate as generate_panel
@@ -22,7 +22,7 @@ def register() -> None:
     registration.register(  # taken back in the opposite order: a job that ends then still needs an operator
         [
             *(hardware, picture, properties),
-            *(environment, setup, beats, keyframes, generate, takes, final_cut),
+            *(environment, setup, beats, keyframes, generate, models, takes, final_cut),
             *(session, jobs),
             *(skeleton, preferences, setup_panel, hardware_panel, beats_panel, keyframes_panel, generate_panel),
             *(takes_panel, final_cut_panel, menus, status, watch),

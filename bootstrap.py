@@ -18,7 +18,8 @@ import threading
 import time
 import types
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,19 @@ ROOT = Path(__file__).resolve().parent
 PACKAGE = "video_motion_graphs"
 
 OK, FAILED, USER, CANCELLED = 0, 1, 2, 130
+_NOTHING_SELECTED = 5  # pytest's
 
 BLENDERS = (("4.2.23", (3, 11)), ("4.5.15", (3, 11)), ("5.0.1", (3, 11)), ("5.2.3", (3, 13)))
 """The Blender modules that the add-on is tested in, and the Python that each is built for."""
 
 USUAL_BLENDER = "5.0.1"
 """The one that is used without --all."""
+
+AT_ONCE = min(4, os.cpu_count() or 1)
+"""How many programs test beside one another."""
+
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+"""For each of them, else their threads would wait for one another."""
 
 _BUILDERS = ((3, 13), (3, 12), (3, 11), (3, 10))
 
@@ -114,9 +122,15 @@ class _Parts:
             recipe = self.environment.backend_recipe(Path(folder), extras)
             yield self.ready(self.place(f"backend-{clone}"), recipe, "The backend")
 
-    def run(self, command: Sequence[object], **variables: str) -> int:
-        """Run a program in this terminal; Ctrl-C reaches it too, and it may finish in good order."""
-        child = subprocess.Popen([str(word) for word in command], cwd=str(ROOT), env={**os.environ, **variables})
+    def run(self, command: Sequence[object], output: Any = None, **variables: str) -> int:
+        """Run a program in this terminal, or into a file; Ctrl-C reaches it too, and it may finish in good order."""
+        child = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=str(ROOT),
+            env={**os.environ, **variables},
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+        )
         told = False
         while True:
             try:
@@ -235,6 +249,34 @@ def _find_blender(parts: _Parts) -> Path | None:
 
 
 @dataclass
+class _Check:
+    """A program that checks something; `report` is where pytest writes down what it found."""
+
+    name: str
+    command: Sequence[object]
+    variables: dict[str, str] = field(default_factory=dict)
+    report: Path | None = None
+
+
+@dataclass
+class _Suite:
+    """Tests that pytest runs in one environment."""
+
+    name: str
+    python: Path
+    paths: list[str]
+    variables: dict[str, str]
+
+    def check(self, folder: Path, options: Sequence[str], part: str = "", **variables: str) -> _Check:
+        """Those tests that the options select."""
+        name = self.name + part
+        report = folder / f"{name}.xml"
+        # -P: the names `ui`, `addon`, `tests`... must not be importable from the root
+        command = [self.python, "-P", "-m", "pytest", f"--junitxml={report}", *options, *self.paths]
+        return _Check(name, command, {**self.variables, **variables}, report)
+
+
+@dataclass
 class _Result:
     """One line of the report."""
 
@@ -258,49 +300,63 @@ def _test(parts: _Parts, everything: bool, words: list[str]) -> int:
         for kind in ("addon", "gui")
     )
     others = [path for path in paths if path not in addon + gui]
-    if not everything and not any(option == "-m" or option.startswith("-m=") for option in options):
-        options += ["-m", "not long"]
 
     results: list[_Result] = []
     skipped: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="vmg-test-") as name:
+    suites: list[_Suite] = []
+    with tempfile.TemporaryDirectory(prefix="vmg-test-") as name, parts.backend(("dev",)) as backend:
         folder = Path(name)
-        with parts.backend(("dev",)) as backend:
-            if not words:
-                results += _static_checks(parts, backend, folder)
-            if others or not paths:
-                chosen = others or ["tests/backend", "tests/package"]
-                results.append(_pytest(parts, backend, "pytest", [*options, *chosen], folder))
-            if addon or gui or not paths:
-                code, seconds = _timed(parts, [backend.python, "tools/build_extension.py", folder])
-                results.append(_Result("build the extension", code, seconds, {}))
-                variables = {
-                    "VMG_EXTENSION": str(next(folder.glob("*.zip"), "")),
-                    "VMG_BACKEND_PYTHON": str(backend.python),
-                }
-                wanted = [entry for entry in BLENDERS if everything or entry[0] == USUAL_BLENDER]
-                for version, python in wanted if code == OK and (addon or not paths) else ():
-                    title = f"add-on in Blender {version}"
-                    try:
-                        blender = _blender(parts, version, python)
-                    except parts.errors.UserError as error:
-                        skipped.append(f"{title}: {error}")
-                        continue
-                    chosen = addon or ["tests/addon"]
-                    results.append(_pytest(parts, blender, title, [*options, *chosen], folder, **variables))
-                if code == OK and gui:  # minutes of software drawing: only where it is asked for by name
-                    title = "add-on in a window"
-                    results.append(_pytest(parts, backend, title, [*options, *gui], folder, **variables))
+        sample = {"VMG_SAMPLE_LIBRARY": str(folder / "library")}
+        if others or not paths:
+            suites.append(_Suite("pytest", backend.python, others or ["tests/backend", "tests/package"], sample))
+        if addon or gui or not paths:
+            built = _run(parts, _Check("build the extension", [backend.python, "tools/build_extension.py", folder]))
+            results.append(built)
+            variables = {
+                "VMG_EXTENSION": str(next(folder.glob("*.zip"), "")),
+                "VMG_BACKEND_PYTHON": str(backend.python),
+            }
+            wanted = [entry for entry in BLENDERS if everything or entry[0] == USUAL_BLENDER]
+            for version, python in wanted if not built.failed and (addon or not paths) else ():
+                title = f"add-on in Blender {version}"
+                try:
+                    blender = _blender(parts, version, python)
+                except parts.errors.UserError as error:
+                    skipped.append(f"{title}: {error}")
+                    continue
+                known = {} if version == USUAL_BLENDER else sample  # once, the sample is analysed from inside Blender
+                suites.append(_Suite(title, blender.python, addon or ["tests/addon"], {**variables, **known}))
+            if gui and not built.failed:  # minutes of software drawing: only where it is asked for by name
+                suites.append(_Suite("add-on in a window", backend.python, gui, variables))
+        if words:
+            if not everything and not any(option == "-m" or option.startswith("-m=") for option in options):
+                options += ["-m", "not long"]
+            results += [_run(parts, suite.check(folder, options)) for suite in suites]
+        else:
+            marks = "" if everything else "not long and "
+            results += _whole(parts, _static_checks(parts, backend, folder), suites, folder, marks)
     return _report(results, skipped, time.monotonic() - started)
 
 
-def _static_checks(parts: _Parts, backend: Any, folder: Path) -> list[_Result]:
+def _whole(
+    parts: _Parts, checks: Sequence[_Check], suites: Sequence[_Suite], folder: Path, marks: str
+) -> list[_Result]:
+    """Everything, as many programs at once as the machine has cores; what is marked `serial` alone, after the rest.
+
+    A file of tests stays in one process, so that what its tests share is made once.
+    """
+    backend, *blenders = suites
+    spread = [f"--numprocesses={AT_ONCE}", "--dist=loadfile", "--no-loadscope-reorder"]
+    most, alone = ["-m", f"{marks}not serial"], ["-m", f"{marks}serial"]
+    results = [_run(parts, backend.check(folder, [*most, *spread], **_ONE_THREAD))]
+    beside = [*checks, *(suite.check(folder, most, **_ONE_THREAD) for suite in blenders)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        results += pool.map(lambda check: _run_unseen(parts, check), beside)
+    return results + [_run(parts, suite.check(folder, alone, ", one at a time")) for suite in suites]
+
+
+def _static_checks(parts: _Parts, backend: Any, folder: Path) -> list[_Check]:
     """Ruff and mypy over the whole project."""
-    python = backend.python
-    checks: list[tuple[str, list[object], dict[str, str]]] = [
-        ("ruff check", [python, "-m", "ruff", "check", "."], {}),
-        ("ruff format", [python, "-m", "ruff", "format", "--check", "."], {}),
-    ]
     # mypy wants the root under the name that its modules' relative imports go up to
     try:
         (folder / PACKAGE).symlink_to(ROOT, target_is_directory=True)
@@ -312,14 +368,12 @@ def _static_checks(parts: _Parts, backend: Any, folder: Path) -> list[_Result]:
         ) from error
     rings = [f"--package={PACKAGE}.{ring}" for ring in ("vmg_backend", "addon", "operators", "ui", "tools")]
     rings.append(f"--module={PACKAGE}.bootstrap")
-    command = [python, "-m", "mypy", "--cache-dir", backend.root / "mypy", *rings]
-    checks.append(("mypy", command, {"MYPYPATH": str(folder)}))
-    results = []
-    for name, command, variables in checks:
-        code, seconds = _timed(parts, command, **variables)
-        results.append(_Result(name, code, seconds, {}))
-    (folder / PACKAGE).unlink()
-    return results
+    cache = ["--cache-dir", backend.root / "mypy"]
+    return [
+        _Check("ruff check", [backend.python, "-m", "ruff", "check", "."]),
+        _Check("ruff format", [backend.python, "-m", "ruff", "format", "--check", "."]),
+        _Check("mypy", [backend.python, "-m", "mypy", *cache, *rings], {"MYPYPATH": str(folder)}),
+    ]
 
 
 def _blender(parts: _Parts, version: str, python: tuple[int, int]) -> Any:
@@ -328,16 +382,29 @@ def _blender(parts: _Parts, version: str, python: tuple[int, int]) -> Any:
     return parts.ready(parts.place(f"bpy-{version}"), recipe, f"Blender {version}")
 
 
-def _pytest(
-    parts: _Parts, environment: Any, name: str, arguments: list[str], folder: Path, **variables: str
-) -> _Result:
-    """One pytest run, with its counts."""
-    report = folder / "report.xml"
-    if report.exists():
-        report.unlink()
-    # -P: the names `ui`, `addon`, `tests`... must not be importable from the root
-    command = [environment.python, "-P", "-m", "pytest", f"--junitxml={report}", *arguments]
-    code, seconds = _timed(parts, command, **variables)
+def _run(parts: _Parts, check: _Check, output: Any = None) -> _Result:
+    """Run one program in sight, or into a file."""
+    started = time.monotonic()
+    print(f"\n$ {' '.join(str(word) for word in check.command)}", flush=True)
+    code = parts.run(check.command, output, **check.variables)
+    seconds = time.monotonic() - started
+    if check.report and code == _NOTHING_SELECTED:  # no fault where the person selects
+        code = OK
+    return _Result(check.name, code, seconds, _counts(check.report) if check.report else {})
+
+
+def _run_unseen(parts: _Parts, check: _Check) -> _Result:
+    """Run one program of several; what it says is shown in one piece when it has ended."""
+    with tempfile.TemporaryFile() as output:
+        result = _run(parts, check, output)
+        output.seek(0)
+        sys.stdout.buffer.write(f"\n{check.name}:\n".encode() + output.read())
+        sys.stdout.flush()
+    return result
+
+
+def _counts(report: Path) -> dict[str, int]:
+    """How many tests went how."""
     counts = {"passed": 0, "failed": 0, "errors": 0, "skipped": 0}
     if report.exists():
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 - pytest wrote it just now
@@ -348,16 +415,7 @@ def _pytest(
             counts["errors"] += errors
             counts["skipped"] += skipped
             counts["passed"] += tests - failed - errors - skipped
-    if code == 5:  # nothing was selected: no fault where the person selects
-        code = OK
-    return _Result(name, code, seconds, counts)
-
-
-def _timed(parts: _Parts, command: Sequence[object], **variables: str) -> tuple[int, float]:
-    started = time.monotonic()
-    print(f"\n$ {' '.join(str(word) for word in command)}", flush=True)
-    code = parts.run(command, **variables)
-    return code, time.monotonic() - started
+    return counts
 
 
 def _report(results: list[_Result], skipped: list[str], seconds: float) -> int:

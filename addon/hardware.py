@@ -1,21 +1,26 @@
 """What engines with a model have to choose from: devices, models, packages; and what was chosen.
 
 The backend is asked for it where a panel needs it, and not before: it loads torch for the answer, which takes seconds.
+It answers beside the running job.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import bpy
 
 from ..vmg_backend import protocol
 from . import installation, paths
 from .environment import State
-from .session import Job, Session
+from .session import Job, SceneRef, Session, session
 
-WITH_MODEL = ("hminterp",)
+STAND_INS = ("vace", "sparsectrl")
+"""The engines that have models of their own, which are downloaded."""
+WITH_MODEL = ("hminterp", *STAND_INS)
 """The engines that have one."""
 
 Choice = tuple[str, str, str]
@@ -27,10 +32,10 @@ MenuItem = tuple[str, str, str, str, int]
 
 @dataclass
 class _Survey:
-    """What was found, and whether anybody has asked."""
+    """What was found, and how many jobs had ended when it was asked for: each may change how much memory is free."""
 
     found: protocol.Hardware | None = None
-    asked: bool = False
+    asked_after: int | None = None
 
 
 _surveys: list[_Survey] = []
@@ -46,9 +51,14 @@ def forget() -> None:
     _surveys[-1] = _Survey()
 
 
+def outdate() -> None:
+    """What was found may be different now."""
+    _surveys[-1].asked_after = None
+
+
 def due() -> bool:
-    """Whether a panel that needs to know should ask. Once is enough: after that a person can, by Refresh."""
-    if _surveys[-1].asked or ready() is False:
+    """Whether a panel that needs to know should ask: once, and again when a job has ended since."""
+    if session().asking or _surveys[-1].asked_after == session().ended or ready() is False:
         return False
     return installation.status().state in (State.READY, State.OUTDATED)
 
@@ -60,19 +70,60 @@ def ready() -> bool | None:
 
 
 def look(session: Session) -> Job:
-    """Ask the backend; raises `UserError` while another job runs."""
-    job = session.submit("hardware", None, title="Look for devices and models", on_result=_note)
-    _surveys[-1].asked = True
-    return job
+    """Ask the backend."""
+    _surveys[-1].asked_after = session.ended
+    return session.ask("hardware", _asked(), on_result=_note)
 
 
 def release(session: Session) -> Job:
     """Have the backend forget its model; raises `UserError` while another job runs."""
-    return session.submit("release", None, title="Release memory", on_result=_note)
+    return session.submit("release", _asked(), title="Release memory", on_result=_note)
+
+
+def _asked() -> protocol.Look:
+    machine = paths.preferences()
+    return protocol.Look(tuple(folder.path for folder in machine.model_folders) if machine else ())
 
 
 def _note(found: protocol.Hardware) -> None:
     _surveys[-1].found = found
+
+
+# -- models that lie elsewhere -----------------------------------------------------------------------------------------
+
+
+def add_model(session: Session, scene: bpy.types.Scene, folder: Path) -> Job:
+    """Have the backend look whether a folder holds a model; where it does, it is remembered and chosen."""
+    target = SceneRef.of(scene)
+
+    def note(found: protocol.ModelHere) -> None:
+        machine, before = paths.preferences(), known()
+        if found.name == str(folder) and machine is not None and not is_elsewhere(found.name):
+            machine.model_folders.add().path = found.name
+            bpy.context.preferences.is_dirty = True  # or Blender would not save them
+        if before:
+            others = (model for model in before.models if model.name != found.name)
+            _note(dataclasses.replace(before, models=(*others, found)))
+        if chosen_for := target.find():
+            chosen_for.vmg.model = found.name
+
+    return session.ask("model", protocol.ModelFolder(str(folder)), on_result=note)
+
+
+def is_elsewhere(name: str) -> bool:
+    """Whether a model is one of those that the person added."""
+    return name in _asked().models
+
+
+def forget_model(scene: bpy.types.Scene) -> None:
+    """Take the chosen model off the list; its files stay."""
+    before, machine, name = known(), paths.preferences(), scene.vmg.model
+    if machine is not None and is_elsewhere(name):
+        machine.model_folders.remove(_asked().models.index(name))
+        bpy.context.preferences.is_dirty = True
+    if before:
+        _note(dataclasses.replace(before, models=tuple(one for one in before.models if one.name != name)))
+    scene.vmg.model = ""
 
 
 # -- what is chosen ----------------------------------------------------------------------------------------------------
@@ -83,7 +134,10 @@ def engine_choice(scene: bpy.types.Scene) -> protocol.EngineChoice:
     settings, machine = scene.vmg, paths.preferences()
     if settings.engine not in WITH_MODEL:
         return protocol.EngineChoice(settings.engine)
-    chosen = protocol.EngineChoice(settings.engine, settings.model, settings.quality)
+    found = known()
+    only = found.models[0].name if found and len(found.models) == 1 else ""
+    model = "" if settings.engine in STAND_INS else settings.model or only
+    chosen = protocol.EngineChoice(settings.engine, model, settings.quality)
     if machine is None:
         return chosen
     return protocol.EngineChoice(*(chosen.name, chosen.model, chosen.quality), machine.device, machine.precision)
@@ -95,12 +149,20 @@ def refusal(scene: bpy.types.Scene) -> str:
         return ""
     if ready() is False:
         return "HMInterp is not set up"
+    if scene.vmg.engine in STAND_INS:
+        return "The engine's models are not downloaded" if lacking(scene.vmg.engine) else ""
     found = known()
     if found is None:
         return ""
     if not found.models:
         return "There is no model for HMInterp"
     return "" if scene.vmg.model or len(found.models) == 1 else "Choose a model"
+
+
+def lacking(engine: str) -> tuple[str, ...]:
+    """The models of one of `STAND_INS` that are not downloaded, as far as is known."""
+    found = known()
+    return next((one.models for one in found.lacking if one.engine == engine), ()) if found else ()
 
 
 def device(name: str) -> protocol.Device | None:

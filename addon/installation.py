@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import bpy
 
 from ..vmg_backend.errors import UserError
-from ..vmg_backend.protocol import Explanation
+from ..vmg_backend.protocol import NO_MODEL, NOT_INSTALLED, Explanation
 from . import paths
 from .backend import serve_command
 from .environment import HMINTERP, Environment, Recipe, State, Status, backend_recipe
@@ -87,6 +88,18 @@ def command() -> list[str]:
         remedy, action = "Name another interpreter in the preferences, or none to use our own environment.", ""
     said = Explanation(title, now.reason or f"{title}.", remedy)
     raise JobFailed(Failure(said, f"vmg.environment_{action}" if action else ""))
+
+
+def explained(said: Explanation) -> Failure:
+    """What the backend explains, with the remedy that there is in Blender where that is another one."""
+    remedy, action = said.remedy, ""
+    if said.title == NOT_INSTALLED and not paths.existing_python():
+        remedy, action = "Set HMInterp up, or choose another engine.", "vmg.hminterp_set_up"
+        if has_hminterp():
+            remedy, action = "Repair the backend, or choose another engine.", "vmg.environment_repair"
+    elif said.title == NO_MODEL:
+        remedy, action = "Choose the folder of one, or another engine.", "vmg.model_add"
+    return Failure(dataclasses.replace(said, remedy=remedy), action)
 
 
 def needs_download() -> bool:

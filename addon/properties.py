@@ -29,6 +29,8 @@ ENGINES = (
     ("flow", "Flow", "A moving morph of the two real continuations"),
     ("fade", "Fade", "A cross fade of the two real continuations"),
     ("hminterp", "HMInterp", "A diffusion model that knows the person draws the frames along a generated motion"),
+    ("vace", "VACE", "A public video model, Wan2.1-VACE, draws anybody; for strong graphics cards"),
+    ("sparsectrl", "SparseCtrl", "Public picture models, AnimateDiff and others, draw anybody"),
 )
 QUALITIES = (
     ("final", "Final", "As many steps as the model wants"),
@@ -63,6 +65,12 @@ class FootageRow(bpy.types.PropertyGroup):
     )
 
 
+class ModelFolder(bpy.types.PropertyGroup):
+    """A model of the person's that lies elsewhere than in the folder of models."""
+
+    path: StringProperty(name="Folder", description="Where it lies", subtype="DIR_PATH")
+
+
 def _model_items(self: bpy.types.PropertyGroup, _context: bpy.types.Context) -> list[hardware.MenuItem]:
     return hardware.items(hardware.model_choices(self.model))
 
@@ -73,6 +81,10 @@ def _model_place(self: bpy.types.PropertyGroup) -> int:
 
 def _choose_model(self: bpy.types.PropertyGroup, number: int) -> None:
     self.model = hardware.model_choices(self.model)[number][0]
+
+
+def _other_model(_self: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
+    hardware.outdate()
 
 
 class SceneProperties(bpy.types.PropertyGroup):
@@ -98,7 +110,9 @@ class SceneProperties(bpy.types.PropertyGroup):
     engine: EnumProperty(name="Engine", description="What fills the transitions", items=ENGINES)
     quality: EnumProperty(name="Quality", description="How carefully HMInterp works", items=QUALITIES)
     model: StringProperty(
-        name="Model name", description="Name or folder of HMInterp's model; empty for the only one that is there"
+        name="Model name",
+        description="Name or folder of HMInterp's model; empty for the only one that is there",
+        update=_other_model,
     )
     model_choice: EnumProperty(  # a way to choose: what is chosen is kept by its name
         name="Model",
@@ -218,10 +232,11 @@ class WindowManagerProperties(bpy.types.PropertyGroup):
     failure_log: StringProperty(name="Log", description="Path of the log", **_volatile(""))
     backend: StringProperty(name="Backend", description="Its state, in a sentence", **_volatile(""))
     held: StringProperty(name="Held", description="The engine whose model is in the memory", **_volatile(""))
+    asking: BoolProperty(name="Asking", description="Devices and models are being looked for", **_volatile(False))
     waiting: StringProperty(name="Waiting", description="A result that is ready to be inserted", **_volatile(""))
 
 
-_GROUPS = (FootageRow, SceneProperties, StripProperties, MarkerProperties, WindowManagerProperties)
+_GROUPS = (FootageRow, ModelFolder, SceneProperties, StripProperties, MarkerProperties, WindowManagerProperties)
 _POINTERS = (
     (bpy.types.Scene, SceneProperties),
     (StripType, StripProperties),

@@ -1,4 +1,4 @@
-"""Jobs: one at a time, in the backend's process or on a thread, while the person goes on working.
+"""Jobs, one at a time, in the backend's process or on a thread, while the person goes on working; questions beside.
 
 `Session` knows no Blender. What it is in Blender, the timer that pumps it and the panel that shows it, is below it.
 """
@@ -136,6 +136,8 @@ class _Link:
         When the process is ended if it has not answered.
     held : str
         The engine whose model it keeps in the memory.
+    asked : dict of int to Job
+        Questions that it has not answered yet.
     """
 
     process: BackendProcess
@@ -144,6 +146,7 @@ class _Link:
     job: Job | None = None
     hello: protocol.Hello | None = None
     held: str = ""
+    asked: dict[int, Job] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -177,11 +180,15 @@ class Session:
         Called when there is something to pump.
     changed : callable
         Called when something may look different now.
+    refusal : callable
+        Makes a `Failure` of what the backend explains.
 
     Attributes
     ----------
     job : Job or None
         The one that runs.
+    ended : int
+        How many jobs have ended.
     log : Log
     """
 
@@ -191,13 +198,17 @@ class Session:
         log: Log,
         wake: Callable[[], None] = _nothing,
         changed: Callable[[], None] = _nothing,
+        refusal: Callable[[protocol.Explanation], Failure] = Failure,
     ) -> None:
         self.job: Job | None = None
+        self.ended = 0
         self._failure: Failure | None = None
         self.log = log
         self._command = command
         self._wake = wake
         self._changed = changed
+        self._refusal = refusal
+        self._questions: list[Job] = []
         self._link: _Link | None = None
         self._worker: _Worker | None = None
         self._ending: list[threading.Thread] = []
@@ -222,7 +233,12 @@ class Session:
     @property
     def active(self) -> bool:
         """Whether `pump` has something to do or to wait for."""
-        return bool(self.job or self._steps or (self._link and self._link.owed is not None))
+        return bool(self.job or self._steps or self.asking or (self._link and self._link.owed is not None))
+
+    @property
+    def asking(self) -> bool:
+        """Whether a question is open."""
+        return bool(self._questions or (self._link and self._link.asked))
 
     @property
     def hello(self) -> protocol.Hello | None:
@@ -266,9 +282,7 @@ class Session:
         UserError
             While another job runs.
         """
-        kind = protocol.METHODS[method][0]
-        if type(params) is not (kind or type(None)):
-            raise TypeError(f"{method} takes {kind}, not {type(params)}")
+        _check(method, params)
         job = Job(title, on_result, on_event, on_error, on_cancel, scene, request=(method, params))
         return self._begin(job)
 
@@ -299,6 +313,30 @@ class Session:
         self._worker = worker
         worker.thread.start()
         return job
+
+    def ask(self, method: str, params: object | None, *, on_result: Callable[[Any], None]) -> Job:
+        """Ask a question, which is answered beside the running job and is none itself; starts the backend likewise.
+
+        While a thread works, which may change the backend's files, the question waits. One that is lost with the
+        backend is not asked again.
+
+        Parameters
+        ----------
+        method : str
+            One of `protocol.ASIDE`.
+        params : object or None
+            The record of its parameters.
+        on_result : callable
+            Gets the result's record.
+        """
+        _check(method, params)
+        if method not in protocol.ASIDE:
+            raise ValueError(f"{method} is a job")
+        question = Job("", on_result, request=(method, params))
+        self._questions.append(question)
+        self._wake()
+        self._changed()
+        return question
 
     def cancel(self) -> None:
         """Stop the running job; it ends within `PATIENCE` seconds, on a thread when its work lets go."""
@@ -360,6 +398,7 @@ class Session:
         for thread in self._ending:
             thread.join(3.0)
         self.job = self._link = self._worker = None
+        self._questions.clear()
         self.log.close()
 
     def _begin(self, job: Job) -> Job:
@@ -381,15 +420,17 @@ class Session:
             self._lost(link)
         elif link and link.process.ended:
             self._lost(link)
+        if self._questions and self._worker is None:
+            self._ask_all()
         job = self.job
         if job is None or job.request is None:
             return
         if job.cancelling_since is not None and now > job.cancelling_since + PATIENCE:
             self._end(job, Outcome.CANCELLED)
         elif self._link is None:
-            self._start(job)
+            self._start()
         elif self._link.hello and self._link.owed is None:
-            self._send(self._link, job, *job.request)
+            self._send(self._link, job)
 
     def _step(self) -> bool:
         """Do the next thing; gives whether there was one."""
@@ -418,38 +459,72 @@ class Session:
         except Exception:  # noqa: BLE001 - the outer edge: a timer that raises would never tick again
             self._fail(self._ours(traceback.format_exc()))
 
-    def _start(self, job: Job) -> None:
-        job.stage = "Starting the backend"
+    def _ask_all(self) -> None:
+        """Send the questions that wait, once there is a backend."""
+        if self._link is None:
+            self._start()
+        elif self._link.hello:
+            for question in self._questions:
+                number = next(self._ids)
+                self._link.asked[number] = question
+                self._request(self._link, number, question)
+            self._questions.clear()
+
+    def _start(self) -> None:
+        if self.job and self.job.request:
+            self.job.stage = "Starting the backend"
         try:
             process = BackendProcess(self._command(), self.log)
         except UserError as error:
-            self._fail(Failure.of(error))
+            self._give_up(Failure.of(error))
             return
         self._link = _Link(process, next(self._ids), time.monotonic() + GREETING)
         process.send({"id": self._link.owed, "method": "hello"})
 
-    def _send(self, link: _Link, job: Job, method: str, params: object | None) -> None:
+    def _send(self, link: _Link, job: Job) -> None:
         link.owed, link.job = next(self._ids), job
         job.stage = ""
-        request: dict[str, Any] = {"id": link.owed, "method": method}
+        self._request(link, link.owed, job)
+
+    def _request(self, link: _Link, number: int, job: Job) -> None:
+        method, params = job.request or ("", None)
+        request: dict[str, Any] = {"id": number, "method": method}
         if params is not None:
             request["params"] = protocol.as_json(params)
         link.process.send(request)
 
     def _lost(self, link: _Link) -> None:
         """The process is gone, or as good as gone."""
-        job = self.job
+        job, questions = self.job, [*self._questions, *link.asked.values()]
+        link.asked.clear()
+        self._questions.clear()
         self._drop_link()
+        title = "The backend ended" if link.hello else "The backend does not start"
+        action = "" if link.hello else "vmg.environment_repair"
+
+        def why(story: str) -> Failure:
+            remedy = "Start the job again; if it happens again, repair the backend, or look into the log."
+            return self._with_log(protocol.Explanation(title, story, remedy), action)
+
+        for question in questions:
+            self._settle(question, why("The backend ended before it had answered."))
         if job is None or job.request is None or (link.hello and link.job is not job):
-            return  # nobody waited for it
+            return  # no job waited for it
         job.losses += 1
         if job.cancelling_since is not None:
             self._end(job, Outcome.CANCELLED)
         elif job.losses == _STARTS:
-            title = "The backend ended" if link.hello else "The backend does not start"
-            remedy = "Start the job again; if it happens again, repair the backend, or look into the log."
-            said = protocol.Explanation(title, "The backend ended before it had answered, twice.", remedy)
-            self._fail(self._with_log(said, "" if link.hello else "vmg.environment_repair"))
+            self._fail(why("The backend ended before it had answered, twice."))
+
+    def _give_up(self, failure: Failure) -> None:
+        """There is no backend that could be asked."""
+        questions, self._questions = self._questions, []
+        for question in questions:
+            self._settle(question, failure)
+        if self.job and self.job.request:
+            self._fail(failure)
+        else:
+            self.failure = failure
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -458,6 +533,8 @@ class Session:
         try:
             if "method" in message:
                 self._notified(link, message["method"], message.get("params") or {})
+            elif question := link.asked.pop(message.get("id", 0), None):
+                self._told(question, message)
             elif not answers:
                 self.log.write(f"an answer to nothing: {str(message)[:200]}")
             elif link.hello is None:
@@ -498,26 +575,42 @@ class Session:
             "The backend is of another version than the add-on.",
             "Update it; into an environment of your own, install the wheel that lies in the add-on's folder.",
         )
-        self._fail(Failure(said, "vmg.environment_set_up"))
+        self._give_up(Failure(said, "vmg.environment_set_up"))
+
+    def _told(self, question: Job, message: dict[str, Any]) -> None:
+        """A question is answered; what it brings is no job's, and is there at once."""
+        try:
+            if "error" in message:
+                self._settle(question, self._why(question, message["error"]))
+                return
+            question.on_result(_result(question, message))
+        except UserError as error:
+            self._settle(question, Failure.of(error))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            self._settle(question, self._ours(f"not understood ({error!r}): {str(message)[:2000]}"))
+        else:
+            question.outcome = Outcome.DONE
+
+    def _settle(self, question: Job, failure: Failure) -> None:
+        question.failure, question.outcome = failure, Outcome.FAILED
+        self.failure = failure
 
     def _answered(self, link: _Link, message: dict[str, Any]) -> None:
         job = link.job
         link.owed = link.deadline = link.job = None
         if job is None or job is not self.job or job.request is None:
             return  # it was cancelled, and does not count any more
-        if "error" in message:
-            self._refused(job, message["error"])
-        else:
-            result: object = protocol.from_json(protocol.METHODS[job.request[0]][1], message["result"])
-            self._deliver(job, result)
-
-    def _refused(self, job: Job, error: dict[str, Any]) -> None:
-        if error["code"] == protocol.CANCELLED:
+        if "error" not in message:
+            self._deliver(job, _result(job, message))
+        elif message["error"]["code"] == protocol.CANCELLED:
             self._end(job, Outcome.CANCELLED)
-        elif error.get("data"):
-            self._fail(Failure(protocol.from_json(protocol.Explanation, error["data"])))
         else:
-            self._fail(self._ours(f"the backend refused {job.request}: {error}"))
+            self._fail(self._why(job, message["error"]))
+
+    def _why(self, job: Job, error: dict[str, Any]) -> Failure:
+        if error.get("data"):
+            return self._refusal(protocol.from_json(protocol.Explanation, error["data"]))
+        return self._ours(f"the backend refused {job.request}: {error}")
 
     # -- threads -------------------------------------------------------------------------------------------------------
 
@@ -567,6 +660,7 @@ class Session:
                 link.deadline = time.monotonic() + PATIENCE + LAST_PATIENCE
                 link.process.cancel(link.owed)  # it failed here, while it went on there
         job.outcome = outcome
+        self.ended += 1
         self.job = self._worker = None
         if outcome is Outcome.FAILED and job.on_error and job.failure:
             self._steps.append(_calling(job.on_error, job.failure))
@@ -587,6 +681,8 @@ class Session:
     def _drop_link(self) -> None:
         link, self._link = self._link, None
         if link:
+            for question in link.asked.values():
+                question.outcome = Outcome.CANCELLED
             thread = threading.Thread(target=link.process.end, args=(0.0,))
             self._ending = [*(old for old in self._ending if old.is_alive()), thread]
             thread.start()
@@ -601,6 +697,17 @@ class Session:
         return Failure(protocol.Explanation(said.title, said.message, said.remedy, str(self.log.path)), action)
 
 
+def _check(method: str, params: object | None) -> None:
+    kind = protocol.METHODS[method][0]
+    if type(params) is not (kind or type(None)):
+        raise TypeError(f"{method} takes {kind}, not {type(params)}")
+
+
+def _result(job: Job, message: dict[str, Any]) -> object:
+    result: object = protocol.from_json(protocol.METHODS[(job.request or ("",))[0]][1], message["result"])
+    return result
+
+
 def _calling(callback: Callable[..., Steps], *words: object) -> _Running:
     yield from callback(*words) or ()
 
@@ -610,7 +717,8 @@ class _InBlender:
 
     def __init__(self) -> None:
         self._timer = self._tick  # one object, by which Blender knows the timer
-        self.session = Session(installation.command, Log(paths.log_file()), self._wake, self.show)
+        log = Log(paths.log_file())
+        self.session = Session(installation.command, log, self._wake, self.show, installation.explained)
         self._shown = self._look()
         self._told, self._told_at = ("", ""), 0.0
 
@@ -661,6 +769,7 @@ class _InBlender:
             "failure_action": failure.action if failure else "",
             "backend": f"{hello.version}, Python {hello.python}, {hello.device}" if hello else "",
             "held": self.session.held,
+            "asking": self.session.asking,
         }
 
     def _wake(self) -> None:

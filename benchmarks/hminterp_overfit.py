@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from dataclasses import asdict, replace
 from fractions import Fraction
@@ -19,23 +20,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from vmg_backend.footage import FrameReader
 from vmg_backend.interpolation.crop import Crop, crop_of
 from vmg_backend.interpolation.engines import make_engine
 from vmg_backend.interpolation.fill import Material
 from vmg_backend.interpolation.hminterp.autoencoder import encode
-from vmg_backend.interpolation.hminterp.conditioning import conditions_of
-from vmg_backend.interpolation.hminterp.config import TINY, Config
-from vmg_backend.interpolation.hminterp.decoder import taps
+from vmg_backend.interpolation.hminterp.config import TINY
 from vmg_backend.interpolation.hminterp.devices import choose
 from vmg_backend.interpolation.hminterp.engine import HMInterpEngine
 from vmg_backend.interpolation.hminterp.generating import Way, decoded
 from vmg_backend.interpolation.hminterp.model import HMInterp
-from vmg_backend.interpolation.hminterp.schedulers import MOMENTS, Noise
-from vmg_backend.interpolation.hminterp.seed import widened
 from vmg_backend.interpolation.interpolator import Continuation, Gap
 from vmg_backend.interpolation.paste import paste_gap
 from vmg_backend.jobs import Source, analyze
@@ -43,15 +40,31 @@ from vmg_backend.library import FootageLibrary
 from vmg_backend.motion.gap import Side
 from vmg_backend.pose.maps import STYLES, draw_run
 from vmg_backend.pose.skeletons import MEDIAPIPE
+from vmg_backend.progress import Progress
 from vmg_backend.protocol import EngineChoice
+from vmg_backend.training.hminterp.clips import Batch
+from vmg_backend.training.hminterp.recipes import PERSONAL, Recipe
+from vmg_backend.training.hminterp.runs import Run, read_curves
+from vmg_backend.training.hminterp.trainer import Means, Trainer
 
 LENGTH = 12
-SHARES = {"autoencoder": 0.22, "decoder": 0.2, "denoiser": 0.58}
+SHARES = {"autoencoder": 0.33, "decoder": 0.17, "pose": 0.5}
 CONFIG = replace(
     TINY, name="overfit", frames=LENGTH + 2, size=96, latent_channels=8, autoencoder=(32, 64, 96, 96),
-    channels=(64, 128), pose_channels=(16, 16, 32, 64), decoder_channels=(32, 64, 64, 64), steps=12, sampler="dpm++",
+    channels=(64, 128), pose_channels=(16, 16, 32, 64), decoder_channels=(32, 64, 96, 96), steps=12, sampler="dpm++",
     guidance=1.0, licence="That of the footage.", source="benchmarks/hminterp_overfit.py",
 )  # fmt: skip
+_AUTOENCODER, _DECODER, _, _POSE = PERSONAL.stages
+RECIPE = Recipe(
+    "overfit",
+    CONFIG,
+    (
+        replace(_AUTOENCODER, batch=2, rate=5e-3),
+        replace(_DECODER, batch=1, frames=4),
+        replace(_POSE, batch=1, rate=2e-3, hands=1.0, snr=0.0, unconditional=0.0, keep=0.99),
+    ),
+    "One window, learned by heart.",
+)
 
 
 def main() -> None:
@@ -70,8 +83,8 @@ def main() -> None:
     first = fastest(material)
     gap, truth = true_gap(material, first)
     crop = crop_of(gap, CONFIG.size, CONFIG.multiple)
-    torch.manual_seed(0)
-    model, told = train(gap, truth, crop, words.minutes * 60.0)
+    with tempfile.TemporaryDirectory() as folder:
+        model, told = train(OneWindow(gap, truth, crop), words.minutes, Path(folder))
     if words.model:
         model.save(words.model)
     result = {
@@ -124,88 +137,54 @@ def true_gap(material: Material, first: int) -> tuple[Gap, NDArray[np.uint8]]:
     return gap, frames[1:-1]
 
 
-def train(gap: Gap, truth: NDArray[np.uint8], crop: Crop, seconds: float) -> tuple[HMInterp, dict[str, object]]:
-    """Autoencoder, then Reference Decoder, then all that is denoised with, each for its share of the time."""
-    clip = np.stack([crop.cut(frame) for frame in (gap.start, *truth, gap.end)])
-    pictures = torch.from_numpy(clip).permute(0, 3, 1, 2).float() / 255.0
-    runs = [Side(gap.before.joints[-1:], gap.before.confidence[-1:]), gap.guide, Side(gap.after.joints[:1], gap.after.confidence[:1])]  # fmt: skip # noqa: E501
-    maps = draw_run(
-        crop.joints(np.concatenate([run.joints for run in runs])).astype(np.float32),
-        np.concatenate([run.confidence for run in runs]), MEDIAPIPE, crop.size, STYLES[CONFIG.pose_style],
-    )  # fmt: skip
-    drawn = torch.from_numpy(maps).permute(3, 0, 1, 2)[None].float() / 255.0
-    model, told = HMInterp.build(CONFIG), {}
+class OneWindow:
+    """The one window that is learned, where a training expects clips."""
 
-    def autoencoder() -> torch.Tensor:
-        latents = encode(model.autoencoder, 2.0 * pictures - 1.0)
-        noisy = latents + 0.02 * torch.randn_like(latents)
-        return detail(model.autoencoder.decode(noisy, return_dict=False)[0], 2.0 * pictures - 1.0) + 1e-4 * (
-            latents.square().mean()
-        )
+    def __init__(self, gap: Gap, truth: NDArray[np.uint8], crop: Crop) -> None:
+        clip = np.stack([crop.cut(frame) for frame in (gap.start, *truth, gap.end)])
+        self._pictures = torch.from_numpy(clip).permute(0, 3, 1, 2).contiguous().float() / 255.0
+        sides = (gap.before.joints[-1:], gap.guide.joints, gap.after.joints[:1])
+        trusts = (gap.before.confidence[-1:], gap.guide.confidence, gap.after.confidence[:1])
+        joints = crop.joints(np.concatenate(sides)).astype(np.float32)
+        maps = draw_run(joints, np.concatenate(trusts), MEDIAPIPE, crop.size, STYLES[CONFIG.pose_style])
+        self._maps = torch.from_numpy(maps).permute(3, 0, 1, 2)[None].contiguous().float() / 255.0
+        self._latents: torch.Tensor | None = None
 
-    told["autoencoder"] = fit(model.autoencoder, autoencoder, 2e-3, SHARES["autoencoder"] * seconds)
-    with torch.no_grad():
-        spread = float(encode(model.autoencoder, 2.0 * pictures - 1.0).std())
-    model = scaled(model, replace(CONFIG, latent_scale=1.0 / spread))
-    with torch.no_grad():
-        latents = encode(model.autoencoder, 2.0 * pictures - 1.0).transpose(0, 1)[None]
-        features = taps(model.autoencoder, (2.0 * pictures - 1.0)[[0, -1]][None])
+    def windows(self, frames: int) -> list[slice]:
+        """Every run of so many frames."""
+        return [slice(first, first + frames) for first in range(len(self._pictures) - frames + 1)]
 
-    def decoder() -> torch.Tensor:
-        made = model.decoder(latents + 0.02 * torch.randn_like(latents), features)
-        return detail(made[0].transpose(0, 1), 2.0 * pictures - 1.0)
+    def batch(self, windows: list[slice], device: torch.device, _: float) -> Batch:
+        (window,) = windows
+        pictures, latents = self._pictures[window][None], self._latents
+        weights = torch.ones(1, 1, pictures.shape[1], *(side // CONFIG.factor for side in pictures.shape[-2:]))
+        return Batch(pictures, self._maps[:, :, window], weights, None if latents is None else latents[window][None])
 
-    told["decoder"] = fit(model.decoder, decoder, 1e-3, SHARES["decoder"] * seconds)
-    noise_of, given = Noise.of(model.config), pictures[[0, -1]][None]
-    model.autoencoder.requires_grad_(False)
+    def pictures(self, random: np.random.Generator, count: int, device: torch.device) -> Batch:
+        chosen = self._pictures[random.choice(len(self._pictures), min(count, len(self._pictures)), replace=False)]
+        return Batch(chosen[:, None], torch.empty(0), torch.empty(0), None)
 
-    def denoiser() -> torch.Tensor:
-        conditions = conditions_of(model, given, LENGTH, drawn)
-        noise = torch.randn_like(latents)
-        moment = torch.randint(0, MOMENTS, (1,)) if torch.rand(()) < 0.8 else torch.tensor([MOMENTS - 1])
-        noisy = noise_of.noisy(latents, noise, moment)
-        told_too = widened(noisy, conditions.seed, conditions.mask)
-        said = model.denoiser(told_too, moment, conditions.tokens, conditions.added, conditions.references)
-        error = (said - noise_of.target(latents, noise, moment)).square()
-        return (error * (1.0 - 0.9 * conditions.mask)).mean()
-
-    parts = torch.nn.ModuleList([model.denoiser, model.reference, model.pose_guider, model.tokens])
-    told["denoiser"] = fit(parts, denoiser, 1e-3, SHARES["denoiser"] * seconds)
-    return model.eval().requires_grad_(False), told
+    def keep_latents(self, autoencoder: AutoencoderKL, device: torch.device, _: Progress) -> None:
+        with torch.no_grad():
+            self._latents = encode(autoencoder, 2.0 * self._pictures - 1.0)
 
 
-def detail(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """Mean square error, and the absolute one of what changes from pixel to pixel."""
-    loss = functional.mse_loss(made, real)
-    for axis in (-1, -2):
-        loss = loss + 0.1 * functional.l1_loss(made.diff(dim=axis), real.diff(dim=axis))
-    return loss
-
-
-def fit(part: torch.nn.Module, loss_of: object, rate: float, seconds: float) -> dict[str, float]:
-    """Learn for so many seconds; the rate falls to zero by the clock."""
-    optimizer = torch.optim.AdamW(part.parameters(), rate, (0.9, 0.98), weight_decay=0.0)
-    begin, steps, shown = time.monotonic(), 0, 0.0
-    while (done := (time.monotonic() - begin) / seconds) < 1.0:
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (steps + 1) / 20) * (1.0 - done)
-        optimizer.zero_grad()
-        loss = loss_of()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(part.parameters(), 1.0)
-        optimizer.step()
-        steps += 1
-        if done > shown:
-            print(f"{steps} steps, {done:.0%}: {float(loss):.5f}", flush=True)
-            shown += 0.1
-    return {"steps": steps, "seconds": round(time.monotonic() - begin), "loss": float(loss)}
-
-
-def scaled(model: HMInterp, config: Config) -> HMInterp:
-    """The same model with latents of another scale."""
-    found = HMInterp.build(config)
-    found.load_state_dict(model.state_dict())
-    return found
+def train(clip: OneWindow, minutes: float, folder: Path) -> tuple[HMInterp, dict[str, object]]:
+    """Autoencoder, Reference Decoder, then all that is denoised with; as many steps as the minutes allow."""
+    seconds = [60.0 * minutes * share for share in SHARES.values()]
+    costs = Trainer(RECIPE, clip, Run(folder / "costs", RECIPE), Means(cpu=True)).costs
+    steps = [max(1, int(time / cost)) for time, cost in zip(seconds, costs, strict=True)]
+    stages = tuple(replace(stage, steps=count) for stage, count in zip(RECIPE.stages, steps, strict=True))
+    recipe = replace(RECIPE, stages=stages)
+    print(dict(zip(SHARES, steps, strict=True)), [round(cost, 2) for cost in costs], flush=True)
+    begun, run = time.monotonic(), Run(folder / "run", recipe)
+    model = Trainer(recipe, clip, run, Means(cpu=True)).run(Progress(lambda done, what: print(f"{done:.1%} {what}")))
+    losses = {line["stage"]: round(line["loss"], 5) for line in read_curves(run.folder)}
+    return model, {
+        "steps": dict(zip(SHARES, steps, strict=True)),
+        "seconds": round(time.monotonic() - begun),
+        "losses": losses,
+    }  # noqa: E501
 
 
 def compare(

@@ -25,12 +25,17 @@ class _Upkeep(bpy.types.Operator):
         return ""
 
     @classmethod
+    def hindrance(cls) -> str:
+        """What must end before; empty where nothing must."""
+        running = session().job
+        return f"“{running.title}” is running" if running else ""
+
+    @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether no job runs and nothing else stands against it."""
         del context
-        running = session().job
         try:
-            reason = f"“{running.title}” is running" if running else cls.refusal()
+            reason = cls.hindrance() or cls.refusal()
         except UserError as error:
             reason = str(error).removesuffix(".")
         if reason:
@@ -208,6 +213,11 @@ class VMG_OT_hardware_look(_Upkeep):
 
     bl_idname = "vmg.hardware_look"
     bl_label = "Refresh"
+
+    @classmethod
+    def hindrance(cls) -> str:
+        """It may be asked beside a job."""
+        return "It is being looked for" if session().asking else ""
 
     def begin(self, session: Session) -> Job:
         """Ask the backend."""

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import bpy
 
-from ..addon import hardware, installation, jobs, paths
+from ..addon import hardware, installation, paths
 from ..addon.session import session
-from ..vmg_backend.errors import UserError
 from .common import SubTab
 from .status import wrapped
-
-PAUSE = 0.5
-"""Seconds until it is tried again to ask the backend, while it does something else."""
 
 
 def draw_model(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
@@ -25,18 +21,34 @@ def draw_model(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         draw_missing(layout)
     elif found is None:
         _draw_unknown(layout)
+    elif scene.vmg.engine in hardware.STAND_INS:
+        _draw_lacking(layout, hardware.lacking(scene.vmg.engine))
     elif not found.models and not scene.vmg.model:
-        row = layout.row()
+        row = layout.row(align=True)
         row.label(text="HMInterp has no model yet", icon="ERROR")
+        row.operator("vmg.model_add", text="", icon="FILE_FOLDER")
         row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
         _lines(layout, f"Train one on your footage, or import the authors', as the guide says. Folder: {found.folder}")
     else:
         row = layout.row(align=True)
         row.prop(scene.vmg, "model_choice")
+        if hardware.is_elsewhere(scene.vmg.model):
+            row.operator("vmg.model_forget", text="", icon="X")
+        row.operator("vmg.model_add", text="", icon="FILE_FOLDER")
         row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
         chosen = [model for model in found.models if scene.vmg.model == model.name or len(found.models) == 1]
         for model in chosen[:1]:
             _lines(layout, model.description)
+
+
+def _draw_lacking(layout: bpy.types.UILayout, models: tuple[str, ...]) -> None:
+    """The models that must be downloaded first."""
+    if not models:
+        return
+    row = layout.row()
+    row.label(text="The engine's models are not downloaded", icon="ERROR")
+    row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
+    _lines(layout, f"In a terminal: vmg models get NAME, for each of {', '.join(models)}. The guide says how.")
 
 
 def draw_missing(layout: bpy.types.UILayout) -> None:
@@ -85,10 +97,11 @@ class VMG_PT_hardware(SubTab):
 
 
 def _draw_unknown(layout: bpy.types.UILayout) -> None:
-    """That nobody has looked yet, or it failed."""
+    """That nobody has looked yet, it is being done, or it failed."""
     row = layout.row()
     row.active = False
-    row.label(text="Devices and models are not known yet")
+    asking = bpy.context.window_manager.vmg.asking
+    row.label(text="Looking for devices and models" if asking else "Devices and models are not known yet")
     row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
 
 
@@ -105,16 +118,9 @@ def _ask_soon() -> None:
         bpy.app.timers.register(_ask, first_interval=0.1, persistent=True)
 
 
-def _ask() -> float | None:
-    if not hardware.due():
-        return None
-    if jobs.workflow().busy:
-        return PAUSE
-    try:
+def _ask() -> None:
+    if hardware.due():
         hardware.look(session())
-    except UserError:  # a job began at this moment
-        return PAUSE
-    return None
 
 
 _register, _unregister = bpy.utils.register_classes_factory((VMG_PT_hardware,))

@@ -6,6 +6,7 @@ import bpy
 
 from ..addon import hardware, installation, paths
 from ..addon.environment import State, Status
+from ..addon.properties import ModelFolder
 from ..addon.session import session
 from .hardware import draw_missing
 from .status import draw_status, wrapped
@@ -79,6 +80,7 @@ class VideoMotionGraphsPreferences(bpy.types.AddonPreferences):
             ("fp16", "16 Bits (fp16)", "Half of the memory; large numbers may run over"),
         ),
     )
+    model_folders: bpy.props.CollectionProperty(type=ModelFolder, options={"HIDDEN"})  # type: ignore[valid-type]
     library_megabytes: bpy.props.FloatProperty(default=-1.0, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -157,7 +157,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     engine = _Parser(add_help=False)
     engine.add_argument(
-        "--engine", default="flow", metavar="E", help="what fills the transitions: fade, flow, hminterp"
+        "--engine",
+        default="flow",
+        metavar="E",
+        help="what fills the transitions: fade, flow, hminterp, vace, sparsectrl",
     )
     engine.add_argument("--model", default="", metavar="M", help="name or folder of HMInterp's model")
     engine.add_argument("--quality", choices=QUALITIES, default="final", help="draft: fewer denoising steps")
@@ -250,6 +253,25 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--recipe", default="shipped", metavar="NAME", help="shipped or tiny; default: shipped")
     one.add_argument("--steps", type=_count, metavar="N", help="instead of the recipe's")
 
+    def training_verb(name: str, text: str) -> argparse.ArgumentParser:
+        added = verb(name, text, library, footage, group=models)
+        added.set_defaults(module=".training.hminterp.verbs", verb=f"train_{name.replace('-', '_')}")
+        added.add_argument("footage", nargs="+", type=Path, metavar="FOOTAGE", help="video files, or folders of them")
+        added.add_argument("--name", required=True, help="what the model is called")
+        added.add_argument("--device", choices=("auto", "cpu"), default="auto", help="default: the best there is")
+        added.add_argument("--precision", choices=("no", "fp16", "bf16"), default="no", help="mixed; default: no")
+        added.add_argument("--thrifty", action="store_true", help="less memory, more time (gradient checkpointing)")
+        return added
+
+    one = training_verb("personal", "Train a model of one person, from their own footage.")
+    one.add_argument("--minutes", type=_seconds, metavar="N", help="as many steps as fit; default: the recipe's")
+    one.add_argument("--recipe", default="personal", metavar="NAME", help="personal or tiny; default: personal")
+    one = training_verb("hminterp", "Train HMInterp by a recipe, on any footage.")
+    one.add_argument(
+        "--recipe", default="paper", metavar="NAME|FILE", help="paper, personal, tiny, or a JSON file; default: paper"
+    )
+    one.add_argument("--begin", metavar="MODEL", help="the model that the training begins with")
+
     files = verbs.add_parser("models", help="Get, check and import the files of diffusion models.")
     actions = files.add_subparsers(title="actions", metavar="ACTION", required=True)
 
@@ -273,6 +295,9 @@ def _parser() -> argparse.ArgumentParser:
         "--seed-stride", type=int, choices=(1, 8), default=1, help="of the seed guider: 1 for latents, 8 for pixels"
     )
     one.add_argument("--betas", choices=("linear", "scaled_linear"), default="linear", help="default: linear")
+    one.add_argument(
+        "--precision", choices=("own", "fp16"), default="own", help="of the numbers: the files' own, or half the size"
+    )
 
     evaluate = verbs.add_parser("evaluate", help="Measure a finished film, or in-betweens of poses.")
     metrics = evaluate.add_subparsers(title="metrics", metavar="METRIC", required=True)

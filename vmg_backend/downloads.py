@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import re
-import shutil
 import threading
 import time
 import urllib.error
@@ -19,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from .errors import UserError
-from .files import content_hash, said_clearly
+from .files import check_space, content_hash, said_clearly
 from .models import File, Held, Installed, Model, installed
 from .progress import SILENT, Progress, shares
 
@@ -28,8 +27,6 @@ _TIMEOUT = 30.0
 """Seconds without a byte before a connection counts as broken."""
 _TRIES = 3
 """Broken connections in a row that brought nothing new."""
-_SPARE = 1 << 28
-"""Bytes of the disk that a download leaves free."""
 _PLAIN_NAME = re.compile(r"([\w-][\w.-]*/)*[\w-][\w.-]*")
 """A path below a folder, without a way out of it."""
 
@@ -112,7 +109,9 @@ def get(model: Model, accepted: bool, hub: Hub, progress: Progress = SILENT) -> 
     commit, wanted = _listing(model, hub, progress.part(0.0, 0.01, "Asking the hub"))
     here = {each.path: _here(model.folder / each.path, each, progress) for each in wanted}
     missing = [each for each in wanted if here[each.path] is None]
-    _check_space(model.folder, sum(each.size for each in missing))
+    if missing:
+        remedy = "Free some space there, or name another folder in the variable VMG_MODELS."
+        check_space(model.folder, sum(each.size for each in missing), "The download", remedy)
     for number, (each, (begin, end)) in enumerate(zip(missing, shares(each.size for each in missing), strict=True), 1):
         part = progress.part(0.01 + 0.99 * begin, 0.01 + 0.99 * end, f"{model.name}: file {number} of {len(missing)}")
         address = f"{hub.base}/{model.hub}/resolve/{commit}/{urllib.parse.quote(each.path)}"
@@ -335,16 +334,6 @@ class _Schemes(urllib.request.HTTPRedirectHandler):
                 f"The hub sends on to an address that is not {' or '.join(self._schemes)}: {request.full_url}.",
                 "Look at the settings of your proxy, if you have one.",
             )
-
-
-def _check_space(folder: Path, size: int) -> None:
-    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if size and (free := shutil.disk_usage(place).free) < size + _SPARE:
-        raise UserError(
-            f"The download needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {place}.",
-            "Free some space there, or name another folder in the variable VMG_MODELS.",
-            title="Disk full",
-        )
 
 
 def _wait(seconds: float, progress: Progress) -> None:

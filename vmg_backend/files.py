@@ -23,6 +23,9 @@ _NOT_A_PLACE = (
 
 CACHE_VARIABLE = "VMG_CACHE"
 
+SPARE = 1 << 28
+"""Bytes of a disk that stay free."""
+
 
 def cache_root() -> Path:
     """The user's cache folder for everything that can be computed again."""
@@ -116,6 +119,28 @@ def check_output(out: Path, inputs: Iterable[Path]) -> None:
     for file in inputs:
         if out.exists() and file.exists() and out.samefile(file):
             raise UserError(f"{out} would be written over, and it is what is read.", "Choose another name.")
+
+
+def check_space(folder: Path, size: float, what: str, remedy: str) -> None:
+    """Make sure, before any work, that `size` bytes have room where `folder` is or will be.
+
+    Parameters
+    ----------
+    folder : Path
+    size : float
+    what : str
+        What needs it: "The download".
+    remedy : str
+
+    Raises
+    ------
+    UserError
+    """
+    place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    if (free := shutil.disk_usage(place).free) < size + SPARE:
+        raise UserError(
+            f"{what} needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {place}.", remedy, title="Disk full"
+        )
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from .interpolation.custom_poses import SUFFIXES as SUFFIXES_OF_POSES
 from .interpolation.custom_poses import Posed, WantedPoses, check_led, poses_of_file, poses_of_track
 from .interpolation.engines import make_engine
 from .interpolation.fill import Material, fill_transitions
+from .interpolation.interpolator import Interpolator
 from .library import FootageLibrary
 from .pose.mediapipe_estimator import MediapipeEstimator
 from .pose.track import PoseTrack
@@ -283,10 +284,24 @@ def beats_of(wish: WishInFiles, seconds: float, progress: Progress = SILENT) -> 
     return [beat for beat in beats if beat.time < seconds]
 
 
+def engine_for(choice: EngineChoice, poses: str | None = None) -> Interpolator:
+    """The engine that is chosen; to be asked for before minutes of work on the footage.
+
+    Raises
+    ------
+    UserError
+        When there is none, it cannot run here, or poses are given and it follows none.
+    """
+    engine = make_engine(choice)
+    if poses:
+        check_led(engine)
+    return engine
+
+
 def generate(
     path: Path,
     analyses: Sequence[Analysis],
-    engine: EngineChoice,
+    engine: Interpolator,
     library: FootageLibrary,
     progress: Progress = SILENT,
     poses: str | None = None,
@@ -299,7 +314,8 @@ def generate(
     path : Path
     analyses : sequence of Analysis
         Of its footages.
-    engine : EngineChoice
+    engine : Interpolator
+        As `engine_for` gives it.
     library : FootageLibrary
     progress : Progress
     poses : str, optional
@@ -311,18 +327,16 @@ def generate(
     Raises
     ------
     UserError
-        When there is no such engine, transition or pose, or the engine follows none.
+        When there is no such transition or pose.
     """
     if unknown := set(only or ()) - {transition.id for transition in path.transitions}:
         raise UserError(
             f"The path has no transition {min(unknown)}.", f"It has those from 0 to {len(path.transitions) - 1}."
         )
-    made = make_engine(engine)
     if poses:
-        check_led(made)
-        made = Posed(made, _wanted(poses, library, progress.part(0.0, 0.1, "Poses")))
+        engine = Posed(engine, _wanted(poses, library, progress.part(0.0, 0.1, "Poses")))
     materials = materials_of(analyses, library, progress.part(0.1, 0.2, "Background"))
-    return fill_transitions(path, materials, made, library, progress.part(0.2, 1.0), only)
+    return fill_transitions(path, materials, engine, library, progress.part(0.2, 1.0), only)
 
 
 def _wanted(text: str, library: FootageLibrary, progress: Progress) -> WantedPoses:
@@ -357,13 +371,14 @@ def cut(
     progress: Progress = SILENT,
 ) -> Path:
     """From footage to the final cut; PATH.json is written beside it."""
-    check_cut(sources, wish, engine, out)
+    check_cut(sources, wish, out)
+    filling = engine_for(engine)
     analyses = analyze(sources, library, progress.part(0.0, 0.5))
     graph, features = build(analyses, library, settings, progress.part(0.5, 0.6))
     asked = read_wish(wish, graph.fps, progress.part(0.6, 0.63, "Listening"))
     path = search(analyses, graph, features, asked, progress.part(0.63, 0.75))
     with library.transitions.working():
-        path = generate(path, analyses, engine, library, progress.part(0.75, 0.9))
+        path = generate(path, analyses, filling, library, progress.part(0.75, 0.9))
         path.save(path_file(out))
         render(path, {a.footage.id: a.footage for a in analyses}, out, progress.part(0.9, 1.0, "Encoding"))
     return path
@@ -385,9 +400,8 @@ def check_wish(sources: Sequence[Source], wish: WishInFiles, out: FilePath) -> N
         load_keyframes(wish.keyframes)
 
 
-def check_cut(sources: Sequence[Source], wish: WishInFiles, engine: EngineChoice, out: FilePath) -> None:
+def check_cut(sources: Sequence[Source], wish: WishInFiles, out: FilePath) -> None:
     """The same for a whole cut."""
-    make_engine(engine)
     if out.suffix.lower() not in SUFFIXES:
         raise UserError(f"A film cannot be written as {out.name}.", f"End the name in {', '.join(SUFFIXES)}.")
     check_wish(sources, wish, out)

@@ -89,7 +89,7 @@ def models_import(words: Words, progress: Progress) -> dict[str, Any]:
             raise UserError(f"{model.name} needs no import: engines read it as it is.", "Import a checkpoint.")
         source, name = need(model.name) / CHECKPOINT.path, model.name
     out = words.out or models_root() / OWN / name
-    choices = Choices(heads=words.heads, seed_stride=words.seed_stride, betas=words.betas, sha256=words.sha256)
+    choices = Choices(words.heads, words.seed_stride, words.betas, words.sha256, words.precision)
     report = import_checkpoint(source, out, choices, progress)
     return {**report.as_dict(), "out": str(out), "summary": f"{report.told()}\n{out}"}
 

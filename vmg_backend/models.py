@@ -174,6 +174,32 @@ REGISTRY: tuple[Model, ...] = (
         1.72,
     ),
     Model(
+        "sd15-text",
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+        (
+            File("text_encoder/config.json", 617, "845df614cb9327ae7bbea027316246fae917827407da6df13572e41b5f93b4cc"),
+            File(
+                "text_encoder/model.fp16.safetensors",
+                246_144_864,
+                "77795e2023adcf39bc29a884661950380bd093cf0750a966d473d1718dc9ef4e",
+            ),
+            File("tokenizer/merges.txt", 524_619, "9fd691f7c8039210e0fced15865466c65820d09b63988b0174bfe25de299051a"),
+            File(
+                "tokenizer/special_tokens_map.json",
+                sha256="c4864a9376a8401918425bed71fc14fc0e81f9b59ec45c1cf96cccb2df508eac",
+            ),
+            File(
+                "tokenizer/tokenizer_config.json",
+                sha256="00439066fcba73de57644cf41e4e3b9f2dbb09d7f3fc2005898ba52399045882",
+            ),
+            File("tokenizer/vocab.json", 1_059_962, "e089ad92ba36837a0d31433e555c8f45fe601ab5c221d4f607ded32d9f7a4349"),
+        ),
+        _OPENRAIL,
+        "Stable Diffusion 1.5's text encoder: for `sparsectrl`",
+        0.25,
+    ),
+    Model(
         "animatediff-v3",
         "guoyww/animatediff-motion-adapter-v1-5-3",
         "2e8139b1d1269fd8a21deb96ad19455e187692eb",
@@ -204,9 +230,9 @@ REGISTRY: tuple[Model, ...] = (
         "b8003d681d813c095e459b9141122894daff2d13",
         (File("config.json"), File("diffusion_pytorch_model.safetensors")),
         _ANIMATEDIFF,
-        "key frames for AnimateDiff: for the planned engine `sparsectrl`",
+        "key frames for AnimateDiff: for `sparsectrl`",
         1.99,
-        ("sd15-unet", "sd-vae", "animatediff-v3"),
+        ("controlnet-openpose", "animatediff-v3", "sd15-unet", "sd15-text", "sd-vae"),
     ),
     Model(
         "controlnet-openpose",
@@ -214,7 +240,7 @@ REGISTRY: tuple[Model, ...] = (
         "9ae9f970358db89e211b87c915f9535c6686d5ba",
         (File("config.json", 999), File("diffusion_pytorch_model.fp16.safetensors", 722_598_642)),
         _OPENRAIL,
-        "poses for Stable Diffusion 1.5: for the planned engine `sparsectrl`",
+        "poses for Stable Diffusion 1.5: for `sparsectrl`",
         0.72,
     ),
     Model(
@@ -230,7 +256,7 @@ REGISTRY: tuple[Model, ...] = (
             File("vae/*"),
         ),
         _APACHE,
-        "Wan2.1-VACE 1.3B: for the planned engine `vace`",
+        "Wan2.1-VACE 1.3B: for `vace`",
         19.0,
     ),
 )

@@ -5,7 +5,8 @@ tells whether they are the same. Standard library only.
 
 Blender sends requests, one at a time, and the notification ``cancel``; the backend answers each request with a result
 or an error, and before that sends notifications with the request's ``id``: ``progress``, ``log`` and what a method
-names as its own. Frames travel as files.
+names as its own. The methods of `ASIDE` may be asked for at any time, and are answered beside the running one, without
+notifications. Frames travel as files.
 """
 
 from __future__ import annotations
@@ -434,8 +435,22 @@ class EngineChoice:
     precision: str = "auto"
 
 
-# hardware: no parameters -> Hardware. release: no parameters -> Hardware, after the model that the backend holds was
-# forgotten. Both load torch where it is installed, which takes seconds.
+# hardware: Look -> Hardware; loads torch where it is installed, which takes seconds. release: Look -> Hardware, after
+# the model that the backend holds was forgotten. model: ModelFolder -> ModelHere, or an error that says why it is none.
+
+
+@dataclass(frozen=True)
+class Look:
+    """Look what there is; `models`: folders of models that lie elsewhere than in the folder of models."""
+
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that should hold a model."""
+
+    path: str
 
 
 @dataclass(frozen=True)
@@ -458,11 +473,19 @@ class Device:
 
 @dataclass(frozen=True)
 class ModelHere:
-    """A model that engines can use, as `EngineChoice.model` names it."""
+    """A model that engines can use, as `EngineChoice.model` names it: by its folder where that lies elsewhere."""
 
     name: str
     label: str
     description: str
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """An engine that has models of its own, and those of them that were not downloaded."""
+
+    engine: str
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -478,12 +501,15 @@ class Hardware:
         Where models are looked for.
     missing : tuple of str
         Packages that are not installed, without which no model runs.
+    lacking : tuple of Lacking
+        Engines that cannot run before a download.
     """
 
     devices: tuple[Device, ...]
     models: tuple[ModelHere, ...]
     folder: str
     missing: tuple[str, ...]
+    lacking: tuple[Lacking, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -586,9 +612,18 @@ METHODS: dict[str, tuple[type | None, type]] = {
     "suggest": (Wish, Suggested),
     "update": (Update, Updated),
     "fill": (Fill, FilledAll),
-    "hardware": (None, Hardware),
-    "release": (None, Hardware),
+    "hardware": (Look, Hardware),
+    "model": (ModelFolder, ModelHere),
+    "release": (Look, Hardware),
     "library": (Place, LibrarySize),
     "clear_library": (Place, LibrarySize),
 }
 """Each method with the record of its parameters and that of its result."""
+
+ASIDE = ("hardware", "model")
+"""Methods that are answered beside the others."""
+
+NOT_INSTALLED = "Not installed"
+"""Title of the error that an engine's packages are missing: Blender has a remedy of its own."""
+NO_MODEL = "No model"
+"""Title of the error that there is no model for an engine; likewise."""

@@ -68,10 +68,10 @@ class _Request:
 
 
 class Server:
-    """Answers requests one at a time, in the order in which they come.
+    """Answers requests one at a time, in the order in which they come; those of `protocol.ASIDE` beside the others.
 
     A thread reads: it refuses what is malformed at once, queues the rest, passes ``cancel`` on, and ends the process
-    when the stream ends. The work is done in the main thread.
+    when the stream ends. The work is done in the main thread, and what is answered aside in one of its own.
 
     Parameters
     ----------
@@ -82,20 +82,23 @@ class Server:
         self._requests, self._answers = requests, answers
         self._writing = threading.Lock()
         self._waiting: SimpleQueue[_Request] = SimpleQueue()
+        self._aside: SimpleQueue[_Request] = SimpleQueue()
         self._open: dict[int, _Request] = {}
 
     def run(self) -> NoReturn:
         """Serve; ends the process when the requests end."""
         threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._answer_aside, daemon=True).start()
         while True:
-            request = self._waiting.get()
-            answer = self._answer(request)
-            del self._open[request.id]
-            self._send({"id": request.id, **answer})
+            self._answer(self._waiting.get(), self._done)
             with suppress(ImportError):  # whoever asks for work is told
                 for name in HEAVY:  # loaded before it is asked for, but not while somebody waits
                     if self._waiting.empty():
                         import_module(name, __package__)
+
+    def _answer_aside(self) -> NoReturn:
+        while True:
+            self._answer(self._aside.get(), _looked)
 
     @cached_property
     def _service(self) -> Service:
@@ -140,16 +143,18 @@ class Server:
                 self._refuse(number, INVALID_PARAMS, str(error))
                 return
             self._open[number] = request = _Request(number, method, params)
-            self._waiting.put(request)
+            (self._aside if method in protocol.ASIDE else self._waiting).put(request)
 
-    def _answer(self, request: _Request) -> dict[str, Any]:
+    def _answer(self, request: _Request, work: Callable[[_Request, Call], object]) -> None:
+        answer = self._answer_of(request, work)
+        del self._open[request.id]
+        self._send({"id": request.id, **answer})
+
+    def _answer_of(self, request: _Request, work: Callable[[_Request, Call], object]) -> dict[str, Any]:
         call = Call(request.id, request.cancelled, self._send)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("always", UserWarning)
-                warnings.showwarning = call.warned
-                call.progress.check()
-                return {"result": protocol.as_json(self._done(request, call))}
+            call.progress.check()
+            return {"result": protocol.as_json(work(request, call))}
         except UserError as error:
             return _error(protocol.USER_ERROR, error.message, protocol.Explanation(**error.as_dict()))
         except Cancelled:
@@ -161,11 +166,12 @@ class Server:
     def _done(self, request: _Request, call: Call) -> object:
         if request.method == "hello":
             return hello()
-        for name in HEAVY:
-            call.progress.check()
-            import_module(name, __package__)
-        result: object = getattr(self._service, request.method)(request.params, call)
-        return result
+        _load(call)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = call.warned
+            result: object = getattr(self._service, request.method)(request.params, call)
+            return result
 
     def _refuse(self, number: int | None, code: int, message: str) -> None:
         self._send({"id": number, **_error(code, message)})
@@ -224,6 +230,21 @@ def hello() -> protocol.Hello:
         cores=os.cpu_count() or 1,
         engines=CATALOGUE,
     )
+
+
+def _looked(request: _Request, call: Call) -> object:
+    """What a method of `protocol.ASIDE` gives."""
+    _load(call)  # in the order in which the main thread does: neither waits for what the other has half of
+    from .interpolation import hardware
+
+    result: object = getattr(hardware, request.method)(request.params)
+    return result
+
+
+def _load(call: Call) -> None:
+    for name in HEAVY:
+        call.progress.check()
+        import_module(name, __package__)
 
 
 def _error(code: int, message: str, data: protocol.Explanation | None = None) -> dict[str, Any]:

@@ -53,6 +53,7 @@ from .protocol import (
     Held,
     KeyAt,
     LibrarySize,
+    Look,
     Place,
     Poses,
     Preview,
@@ -73,7 +74,7 @@ SUGGEST_AGAIN = "Suggest again."
 
 
 class Service:
-    """Does what is asked for; a method for each of the protocol's, but for ``hello``.
+    """Does what is asked for; a method for each of the protocol's, but for ``hello`` and what is answered aside.
 
     It remembers between two requests what took time to read: libraries, and the engine of the last fill with its model.
     """
@@ -172,15 +173,10 @@ class Service:
             self._tell_held(call)
         return FilledAll(new, len(wanted) - new)
 
-    def hardware(self, _: None, call: Call) -> Hardware:
-        """Look what there is for engines with a model."""
-        call.progress.update(0.0)
-        return hardware()
-
-    def release(self, _: None, call: Call) -> Hardware:
+    def release(self, look: Look, call: Call) -> Hardware:
         """Forget the model of the last fill, and look what is free then."""
         self._release(call)
-        return self.hardware(None, call)
+        return hardware(look)
 
     def _engine_for(self, choice: EngineChoice, call: Call) -> Interpolator:
         """The engine of the last fill where it would make the same pixels; else another one, after it has let go."""

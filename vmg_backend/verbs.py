@@ -24,7 +24,7 @@ from .evaluation.linear_feasibility import linear_feasibility
 from .evaluation.motion_page import motion_page
 from .evaluation.motion_sources import footage_gaps, mocap_gaps
 from .files import cache_root, check_output, writing
-from .footage import VideoWriter, parse_fps
+from .footage import VideoWriter
 from .graph.build import GraphSettings
 from .interpolation.cache import LIMIT
 from .interpolation.fill import folders_of
@@ -42,6 +42,7 @@ from .render import render as render_film
 from .search.objective import SearchSettings
 from .search.path import Path as FoundPath
 from .training.mocap import read_motions, split
+from .words import library_of, sources_of
 
 Words = argparse.Namespace
 
@@ -50,9 +51,9 @@ def analyze(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg analyze``."""
     if not words.footage and not words.forget:
         raise UserError("No footage is named.", "Give one or several video files.", title="Wrong words")
-    library = _library(words)
+    library = library_of(words)
     forgotten = [library.forget(name) for name in words.forget]
-    analyses = jobs.analyze(_sources(words), library, progress, together=False) if words.footage else []
+    analyses = jobs.analyze(sources_of(words), library, progress, together=False) if words.footage else []
     footages = [
         {
             "footage": analysis.footage.id,
@@ -97,8 +98,8 @@ def beats(words: Words, progress: Progress) -> dict[str, Any]:
 
 def graph(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg graph``."""
-    library = _library(words)
-    analyses = jobs.analyze(_sources(words), library, progress.part(0.0, 0.8))
+    library = library_of(words)
+    analyses = jobs.analyze(sources_of(words), library, progress.part(0.0, 0.8))
     built, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.8, 1.0))
     frames, feasible = features.nodes, linear_feasibility(features)
     result = {
@@ -127,9 +128,9 @@ def graph(words: Words, progress: Progress) -> dict[str, Any]:
 def search(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg search``."""
     wish = _wish(words)
-    jobs.check_wish(_sources(words), wish, words.out)
-    library = _library(words)
-    analyses = jobs.analyze(_sources(words), library, progress.part(0.0, 0.6))
+    jobs.check_wish(sources_of(words), wish, words.out)
+    library = library_of(words)
+    analyses = jobs.analyze(sources_of(words), library, progress.part(0.0, 0.6))
     graph, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.6, 0.8))
     asked = jobs.read_wish(wish, graph.fps, progress.part(0.8, 0.84, "Listening"))
     path = jobs.search(analyses, graph, features, asked, progress.part(0.84, 1.0))
@@ -139,11 +140,12 @@ def search(words: Words, progress: Progress) -> dict[str, Any]:
 
 def generate(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg generate``."""
-    library = _library(words)
+    library = library_of(words)
     path = FoundPath.load(words.path)
+    engine = jobs.engine_for(_engine(words), words.poses)
     analyses = jobs.analyses_of(path, library, progress.part(0.0, 0.5))
     filling = progress.part(0.5, 1.0)
-    path = jobs.generate(path, analyses, _engine(words), library, filling, words.poses, words.transition)
+    path = jobs.generate(path, analyses, engine, library, filling, words.poses, words.transition)
     path.save(words.path)
     filled = len(path.transitions) if words.transition is None else len(set(words.transition))
     return {**path.as_dict(), "summary": f"{filled} transitions filled by {words.engine}"}
@@ -154,7 +156,7 @@ def render(words: Words, progress: Progress) -> dict[str, Any]:
     path = FoundPath.load(words.path)
     named = [*(entry.path for entry in path.footages.values()), *([path.audio.path] if path.audio else [])]
     check_output(words.out, [words.path, *map(Path, named)])
-    library = _library(words)
+    library = library_of(words)
     footages = jobs.footages_of(path, library, progress.part(0.0, 0.1, "Reading"))
     with library.transitions.working(folders_of(path)):
         render_film(path, footages, words.out, progress.part(0.1, 1.0, "Encoding"))
@@ -164,11 +166,11 @@ def render(words: Words, progress: Progress) -> dict[str, Any]:
 def cut(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg cut``."""
     path = jobs.cut(
-        _sources(words),
+        sources_of(words),
         _wish(words),
         _engine(words),
         words.out,
-        _library(words),
+        library_of(words),
         _graph_settings(words),
         progress,
     )
@@ -190,7 +192,7 @@ def demo(words: Words, progress: Progress) -> dict[str, Any]:
 def cache_show(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg cache show``: the generated transitions that a library keeps."""
     progress.update(0.0)
-    cache = _library(words).transitions
+    cache = library_of(words).transitions
     entries = cache.entries()
     engines: dict[str, dict[str, int]] = {}
     for entry in entries:
@@ -205,7 +207,7 @@ def cache_show(words: Words, progress: Progress) -> dict[str, Any]:
 
 def cache_clean(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg cache clean``: delete the generated transitions that were not used for the longest."""
-    cache = _library(words).transitions
+    cache = library_of(words).transitions
     limit = LIMIT if words.limit is None else words.limit * 1e9
     deleted = cache.clean(0.0 if words.all else limit, progress)
     left = cache.entries()
@@ -218,7 +220,7 @@ def cache_clean(words: Words, progress: Progress) -> dict[str, Any]:
 def doctor(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg doctor``: what works on this machine."""
     progress.update(0.0)
-    library = _library(words)
+    library = library_of(words)
     broken = [str(file) for file in library.check()] if library.root.exists() else []
     problems = [f"Damaged: {file}; delete it, it is made again." for file in broken]
     try:
@@ -305,7 +307,7 @@ def evaluate_motion(words: Words, progress: Progress) -> dict[str, Any]:
         takes = split(read_motions(words.motion, reading))[words.part]
         gaps = mocap_gaps(takes, words.lengths)
     else:
-        analyses = jobs.analyze(_sources(words), _library(words), reading, together=False)
+        analyses = jobs.analyze(sources_of(words), library_of(words), reading, together=False)
         gaps = footage_gaps([(analysis.footage, analysis.track) for analysis in analyses], words.lengths)
     result = motion.evaluate_motion(gaps, methods, plain.keys(), progress.part(0.3, 0.95))
     if words.page:
@@ -327,7 +329,7 @@ def _learned(weights: Path | None) -> dict[str, InBetweener]:
 
 
 def _film(words: Words, progress: Progress) -> film.Film:
-    library = _library(words)
+    library = library_of(words)
     if words.path is None and not jobs.path_file(words.film).exists():
         raise UserError(f"There is no path file beside {words.film.name}.", "Name it with --path PATH.json.")
     path = FoundPath.load(words.path or jobs.path_file(words.film))
@@ -365,29 +367,6 @@ def _told(path: FoundPath) -> str:
         else f"none can be better by more than {path.cost - path.bound:.1f} beats"
     )
     return f"{told}\ncost {path.cost:.2f}: of all paths that keep the rules, {better}"
-
-
-def _library(words: Words) -> FootageLibrary:
-    return FootageLibrary(words.library) if words.library else FootageLibrary.default()
-
-
-def _sources(words: Words) -> list[Source]:
-    fps = parse_fps(words.fps) if words.fps else None
-    ranges: dict[str, list[tuple[int, int]]] = {}
-    for text in words.range or ():
-        name, _, span = text.rpartition(":")
-        first, _, last = span.partition("-")
-        if not words.footage:
-            raise UserError("--range is given without footage.", "Name the footage that it is about.")
-        if not (first.isdecimal() and last.isdecimal()) or (not name and len(words.footage) != 1):
-            raise UserError(
-                f'"{text}" is no range of frames.',
-                "Write --range FIRST-LAST, or --range NAME:FIRST-LAST where there are several footages.",
-            )
-        if name and name not in {path.name for path in words.footage}:
-            raise UserError(f'--range speaks of "{name}", which is none of the footages.', "Give the file's name.")
-        ranges.setdefault(name or words.footage[0].name, []).append((int(first), int(last)))
-    return [Source(path, fps, tuple(ranges[path.name]) if path.name in ranges else None) for path in words.footage]
 
 
 def _graph_settings(words: Words) -> GraphSettings:

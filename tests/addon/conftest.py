@@ -5,6 +5,7 @@
 
 import importlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -257,8 +258,12 @@ def scripted(parts, monkeypatch):
 
 @pytest.fixture(scope="session")
 def sample_library(tmp_path_factory):
-    """One for all tests, so that the sample is analysed once."""
-    return os.environ.get("VMG_SAMPLE_LIBRARY") or str(tmp_path_factory.mktemp("library"))
+    """One for all tests, so that the sample is analysed once; never where VMG_SAMPLE_LIBRARY holds its analysis."""
+    folder = tmp_path_factory.mktemp("library")
+    known = Path(os.environ.get("VMG_SAMPLE_LIBRARY") or folder) / "footage"
+    if known.is_dir():
+        shutil.copytree(known, folder / "footage")
+    return str(folder)
 
 
 @pytest.fixture

@@ -86,6 +86,11 @@ def answer(habit, starts, number, method, send, requests):
             send(method="progress", params={"id": number, "fraction": index / 20_000, "stage": f"{index}"})
     if method == "hello":
         return send(id=number, result=hello())
+    if method == "hardware":
+        return send(id=number, result={"devices": [], "models": [], "folder": "/models", "missing": ["torch"]})
+    if habit == "slow":
+        threading.Timer(1.0, send, kwargs={"id": number, "result": BEATS}).start()
+        return None
     if method == "clear_library":
         return send(id=number, result={"folder": "/library", "bytes": 0, "footages": 0})
     if method == "suggest":

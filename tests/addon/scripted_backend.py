@@ -151,7 +151,16 @@ def hardware(params, number, stop):
         {"name": "cpu", "label": "CPU", "free": 10_000_000_000, "total": 16_000_000_000},
     ]
     models = [{"name": name, "label": name, "description": f"{name}: 256 px"} for name in ("ann", "bob")]
+    models += [{"name": name, "label": Path(name).name, "description": "of your own"} for name in params["models"]]
     return {"result": {"devices": devices, "models": models, "folder": "/models", "missing": []}}
+
+
+def model(params, number, stop):
+    folder = Path(params["path"])
+    if folder.joinpath("config.json").is_file():
+        return {"result": {"name": str(folder), "label": folder.name, "description": "of your own"}}
+    said = {"title": "No model there", "message": f"{folder} holds no model.", "remedy": "Choose another.", "log": ""}
+    return {"error": {"code": -32001, "message": said["message"], "data": said}}
 
 
 def release(params, number, stop):

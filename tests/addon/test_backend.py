@@ -105,6 +105,7 @@ def test_a_large_message_comes_whole(started):
     assert segments[-1] == {"at": 39_999, "name": "ü" * 50}
 
 
+@pytest.mark.serial
 def test_a_large_request_does_not_hold_up_the_sender(started):
     process = started("never greets")
     process.send(HELLO)

@@ -196,12 +196,12 @@ def test_hminterp_is_added_only_where_it_is_asked_for(bpy, parts, chosen, made, 
     with pytest.raises(RuntimeError, match="Allow Online Access"):
         bpy.ops.vmg.hminterp_set_up()
     bpy.context.preferences.system.use_online_access = True
-    parts.hardware._surveys[-1].asked = True
+    parts.hardware._surveys[-1].asked_after = 7
     assert bpy.ops.vmg.hminterp_set_up() == {"FINISHED"}
     assert asked == [(ours,)]
     assert parts.installation.has_hminterp()
     assert state(parts) is parts.environment.State.READY
-    assert not parts.hardware._surveys[-1].asked  # what was known is looked up again
+    assert parts.hardware._surveys[-1].asked_after is None  # what was known is looked up again
     assert not bpy.ops.vmg.hminterp_set_up.poll()
     assert "HMInterp is installed" in drawn(bpy, parts, chosen)[0]
 
@@ -221,6 +221,7 @@ def test_repairing_offline_would_only_destroy(bpy, parts, made):
     assert state(parts) is parts.environment.State.READY
 
 
+@pytest.mark.serial
 def test_a_set_up_is_cancelled_within_a_second(bpy, parts, chosen, online, monkeypatch):
     session = parts.session.session()
     started = threading.Event()

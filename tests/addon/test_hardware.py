@@ -1,5 +1,6 @@
 """What engines with a model choose from, in the panels' menus; what a transition is becoming, in a small picture."""
 
+import dataclasses
 import gc
 import importlib
 import time
@@ -72,6 +73,117 @@ def test_one_that_fails_is_not_asked_again_and_again(scripted, hardware, monkeyp
     assert not hardware.due()
 
 
+def test_it_is_asked_anew_when_a_job_has_ended_and_when_another_model_is_chosen(scripted, hardware):
+    """Free memory is told where a panel shows it, without anybody looking again and again."""
+    scripted.ops.hardware_look()
+    assert not hardware.due()
+    scripted.prepare()
+    assert hardware.due()  # footage was analysed
+    hardware.look(scripted.session.session())
+    assert not hardware.due()  # it is being asked
+    scripted.pump_until(lambda: not scripted.session.session().asking)
+    assert not hardware.due()
+    scripted.scene.vmg.model_choice = "bob"
+    assert hardware.due()
+
+
+def test_looking_holds_nobody_up(take, hardware):
+    """While devices are looked for, buttons can be pressed; while a job runs, devices can be looked for."""
+    shown, session = take.bpy.context.window_manager.vmg, take.session.session()
+    take.slow(0.5)
+    job = take.jobs.generate(take.scene)
+    assert take.ops.hardware_look.poll()
+    question = hardware.look(session)
+    assert session.job is job
+    session.pump()
+    assert shown.asking
+    assert not take.ops.hardware_look.poll()
+    take.pump_until(lambda: job.outcome is not None and not session.asking)
+    assert (job.failure, question.failure, hardware.known() is not None) == (None, None, True)
+    assert not shown.asking
+
+    hardware.look(session)
+    assert not session.busy
+    assert take.ops.suggest.poll()
+    assert take.ops.generate.poll()
+
+
+def test_a_failed_question_is_shown_and_takes_no_message_away(scripted, hardware, monkeypatch):
+    session = scripted.session.session()
+    session.failure = before = scripted.session.Failure.of(scripted.errors.UserError("Too little memory.", "Close it."))
+    scripted.ops.hardware_look()
+    assert session.failure is before
+    session.stop_backend()
+    monkeypatch.setattr(session, "_command", lambda: ["/nowhere/python"])
+    question = hardware.look(session)
+    scripted.pump_until(lambda: not session.asking)
+    assert session.failure is question.failure
+    assert "cannot be started" in scripted.bpy.context.window_manager.vmg.failure_message
+
+
+# -- models that lie elsewhere -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(machine, tmp_path):
+    folder = tmp_path / "my models é" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "config.json").touch()
+    yield folder
+    machine.model_folders.clear()
+
+
+def test_a_model_of_ones_own_folder_is_chosen_and_stays_in_the_menu(take, hardware, machine, elsewhere, records):
+    take.ops.hardware_look()
+    assert take.ops.model_add(directory=f"{elsewhere}/") == {"FINISHED"}
+    assert take.scene.vmg.model == take.scene.vmg.model_choice == str(elsewhere)
+    assert hardware.engine_choice(take.scene).model == str(elsewhere)
+    assert [folder.path for folder in machine.model_folders] == [str(elsewhere)]
+    assert take.bpy.context.preferences.is_dirty
+    take.ops.model_add(directory=str(elsewhere))
+    assert len(machine.model_folders) == 1
+
+    take.scene.vmg.model_choice = "ann"
+    assert not take.ops.model_forget.poll()
+    hardware.forget()
+    take.ops.hardware_look()
+    assert [choice[1] for choice in hardware.model_choices("ann")] == ["ann", "bob", "mine"]
+    take.scene.vmg.model_choice = str(elsewhere)
+    assert take.ops.model_forget() == {"FINISHED"}
+    assert (take.scene.vmg.model, len(machine.model_folders)) == ("", 0)
+    assert [model.name for model in hardware.known().models] == ["ann", "bob"]
+    assert elsewhere.exists()
+
+
+def test_a_folder_without_a_model_is_refused_in_a_sentence(take, machine, tmp_path):
+    with pytest.raises(RuntimeError, match=r"holds no model\. Choose another"):
+        take.ops.model_add(directory=str(tmp_path))
+    assert (take.scene.vmg.model, len(machine.model_folders)) == ("ann", 0)
+    assert take.bpy.context.window_manager.vmg.failure_title == "No model there"
+
+
+# -- remedies ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("title", "own", "there", "action"),
+    [
+        ("NOT_INSTALLED", True, False, "vmg.hminterp_set_up"),
+        ("NOT_INSTALLED", True, True, "vmg.environment_repair"),
+        ("NOT_INSTALLED", False, None, ""),
+        ("NO_MODEL", True, True, "vmg.model_add"),
+    ],
+)
+def test_errors_have_blenders_own_remedy(scripted, hardware, records, monkeypatch, title, own, there, action):
+    installation = hardware.installation
+    monkeypatch.setattr(installation, "has_hminterp", lambda: there)
+    monkeypatch.setattr(scripted.paths, "existing_python", lambda: None if own else "/env/bin/python")
+    failure = installation.explained(records.Explanation(getattr(records, title), "It lacks torch.", "pip install it."))
+    assert (failure.action, failure.explanation.message) == (action, "It lacks torch.")
+    assert ("pip" in failure.explanation.remedy) == (not action)
+    assert not action or getattr(scripted.ops, action.removeprefix("vmg.")).get_rna_type()  # there is such an operator
+
+
 # -- menus -------------------------------------------------------------------------------------------------------------
 
 
@@ -102,7 +214,21 @@ def test_the_only_model_needs_no_choice(scripted, hardware, records):
     scripted.scene.vmg.engine = "hminterp"
     assert scripted.scene.vmg.model_choice == "ann"
     assert hardware.refusal(scripted.scene) == ""
-    assert hardware.engine_choice(scripted.scene).model == ""
+    assert hardware.engine_choice(scripted.scene).model == "ann"  # it may lie elsewhere
+
+
+def test_engines_with_models_of_their_own_take_none_and_say_what_is_not_downloaded(scripted, hardware, records):
+    known_with(hardware, records, "ann")
+    settings = scripted.scene.vmg
+    settings.engine, settings.model, settings.quality = "vace", "ann", "draft"
+    assert hardware.engine_choice(scripted.scene) == records.EngineChoice("vace", "", "draft", "auto", "auto")
+    assert hardware.refusal(scripted.scene) == ""
+    found = hardware.known()
+    hardware._note(dataclasses.replace(found, lacking=(records.Lacking("vace", ("wan-vace",)),)))
+    assert hardware.lacking("vace") == ("wan-vace",)
+    assert "not downloaded" in hardware.refusal(scripted.scene)
+    settings.engine = "sparsectrl"
+    assert hardware.refusal(scripted.scene) == ""
 
 
 def test_the_texts_of_a_menu_live_on(scripted, hardware, records):

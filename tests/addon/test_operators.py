@@ -259,6 +259,7 @@ def test_every_suggestion_is_a_take_of_its_own(scripted):
     assert [take.vmg.uid for take in scripted.takes.takes(scripted.scene)] == [second]
 
 
+@pytest.mark.serial
 def test_cancelling_keeps_what_is_there(scripted, capfd):
     scripted.prepare()
     scripted.ops.suggest()

@@ -1,5 +1,6 @@
 """Every panel, list and menu entry is drawn in every state, by a layout that accepts only what Blender's would."""
 
+import dataclasses
 import importlib
 from types import SimpleNamespace
 
@@ -291,6 +292,20 @@ def test_an_engine_with_a_model_shows_what_it_runs_with(draw, scene, generating)
     assert "ann is 256 px" in draw()
     scene.vmg.engine = "flow"
     assert "Quality" not in draw()
+
+
+def test_models_that_are_not_downloaded_are_named(draw, scene, addon, generating):
+    generating("ann")
+    scene.vmg.engine = "vace"
+    words = draw()
+    assert "Quality" in words
+    assert not {"Model", "The engine's models are not downloaded"} & set(words)
+    hardware = addon("hardware")
+    lacking = importlib.import_module(type(hardware.known()).__module__).Lacking("vace", ("wan-vace",))
+    hardware._note(dataclasses.replace(hardware.known(), lacking=(lacking,)))
+    words = draw()
+    assert "The engine's models are not downloaded" in words
+    assert "wan-vace" in " ".join(words)
 
 
 def test_what_an_engine_with_a_model_lacks_is_said_with_a_remedy(bpy, draw, scene, addon, generating, monkeypatch):

@@ -157,6 +157,7 @@ def test_a_large_result_arrives(parts, make, ask, given):
     assert len(given.results[0].path["segments"]) == 40_000
 
 
+@pytest.mark.serial
 def test_a_result_is_put_in_tick_by_tick(make, ask):
     session = make("good")
     done = []
@@ -197,9 +198,105 @@ def test_ticks_stay_short_under_a_flood_of_messages(make, ask, given):
     assert own99 <= 0.016  # programs beside this one may hold up the clock, but not this thread's own
 
 
+# -- questions, beside the jobs ----------------------------------------------------------------------------------------
+
+
+def hardware(parts, session, given):
+    return session.ask("hardware", parts.protocol.Look(), on_result=given.results.append)
+
+
+def test_a_question_is_answered_while_a_job_runs(parts, make, ask, given):
+    session = make("slow")
+    job = ask(session)
+    pump_until(session, lambda: session.hello)
+    question = hardware(parts, session, given)
+    assert session.asking
+    assert session.job is job
+    pump_until(session, lambda: not session.asking)
+    assert job.outcome is None
+    assert question.outcome is parts.session.Outcome.DONE
+    assert given.results[0].missing == ("torch",)
+    session.wait(job)
+    assert given.results[1].tempo == 120.0
+    assert session.ended == 1
+
+
+def test_a_question_starts_the_backend_and_is_no_job(parts, make, given, tmp_path):
+    session = make("good")
+    question = hardware(parts, session, given)
+    assert session.active
+    assert not session.busy
+    session.wait(question)
+    assert len(given.results) == 1
+    assert (session.active, session.ended, starts(tmp_path)) == (False, 0, 1)
+
+
+def test_a_question_does_not_outlive_its_backend(parts, make, given, tmp_path):
+    session = make("dies at start")
+    question = hardware(parts, session, given)
+    with pytest.raises(parts.failures.JobFailed, match="had answered"):
+        session.wait(question)
+    assert session.failure.action == "vmg.environment_repair"
+    assert (session.asking, starts(tmp_path)) == (False, 1)  # it is not asked again and again
+
+
+def test_a_lost_question_harms_no_job(parts, make, ask, given, tmp_path):
+    session = make("dies once")
+    job = ask(session)
+    question = hardware(parts, session, given)
+    session.wait(job)
+    assert job.outcome is parts.session.Outcome.DONE
+    assert question.outcome is not None
+    assert not session.asking
+
+
+def test_an_answer_that_is_not_understood_fails_the_question(parts, make, given):
+    session = make("good")
+    question = session.ask("model", parts.protocol.ModelFolder("/models/a"), on_result=given.results.append)
+    with pytest.raises(parts.failures.JobFailed, match="went wrong inside"):
+        session.wait(question)
+    assert given.results == []
+    session.wait(hardware(parts, session, given))
+    assert len(given.results) == 1
+
+
+def test_a_question_waits_while_a_thread_changes_the_backend(parts, make, given, tmp_path):
+    session, go_on = make("good"), threading.Event()
+    job = session.run("Set up", lambda _: go_on.wait(10.0), on_result=lambda _: None, alone=True)
+    question = hardware(parts, session, given)
+    for _ in range(20):
+        session.pump()
+        time.sleep(0.01)
+    assert starts(tmp_path) == 0
+    go_on.set()
+    session.wait(job)
+    session.wait(question)
+    assert len(given.results) == 1
+
+
+def test_a_question_ends_with_a_backend_that_is_stopped(parts, make, given):
+    session = make("good")
+    session.wait(hardware(parts, session, given))
+    question = hardware(parts, session, given)
+    session.pump()
+    session.stop_backend()
+    assert not session.asking
+    with pytest.raises(parts.failures.JobCancelled):
+        session.wait(question)
+    assert session.failure is None
+
+
+def test_only_what_is_answered_aside_is_asked(parts, make):
+    with pytest.raises(ValueError, match="is a job"):
+        make("good").ask("beats", parts.SOUND, on_result=print)
+    with pytest.raises(TypeError, match="hardware takes"):
+        make("good").ask("hardware", None, on_result=print)
+
+
 # -- cancelling --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.serial
 def test_cancelling_ends_the_job_and_keeps_the_backend(parts, make, ask, given, tmp_path):
     session = make("cancels")
     job = ask(session)
@@ -229,6 +326,7 @@ def test_a_late_answer_to_a_cancel_is_waited_for_by_the_next_job(parts, make, as
     assert starts(tmp_path) == 1
 
 
+@pytest.mark.serial
 def test_a_backend_that_does_not_answer_a_cancel_is_ended(parts, make, ask, given, tmp_path):
     session = make("deaf")
     job = ask(session)

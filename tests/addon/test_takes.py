@@ -624,6 +624,7 @@ def test_more_pieces_than_blender_has_channels(vmg, scene, movies):
 
 
 @pytest.mark.long
+@pytest.mark.serial
 def test_a_hundred_pieces(vmg, scene, movies, capsys):
     """Measured: all in well under a second, each step in a few ms; the limits here leave room for slow machines."""
     reference = add_reference(vmg, scene, movies)

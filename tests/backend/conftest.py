@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from vmg_backend import sample
 from vmg_backend.footage import FrameReader, VideoWriter, open_footage
+from vmg_backend.library import FootageLibrary
+from vmg_backend.locking import locked
+from vmg_backend.pose.mediapipe_estimator import MediapipeEstimator
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with many long tests first: of several processes, none shall begin the longest when the others end."""
+    long = Counter(item.path for item in items if item.get_closest_marker("long"))
+    items.sort(key=lambda item: -long[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +39,15 @@ def dancer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for frame in reader.video_frames(0, 119):
             writer.write(frame)
     return file
+
+
+@pytest.fixture(scope="session")
+def sample_library(tmp_path_factory: pytest.TempPathFactory) -> FootageLibrary:
+    """A library that knows the poses of the sample, to be read; all processes that test share one."""
+    shared = os.environ.get("VMG_SAMPLE_LIBRARY")
+    folder = Path(shared) if shared else tmp_path_factory.mktemp("library")
+    folder.mkdir(parents=True, exist_ok=True)
+    library = FootageLibrary(folder)
+    with locked(folder / "lock", lambda: None):
+        library.poses(library.footage(sample.PERFORMER), MediapipeEstimator(), workers=os.cpu_count() or 1)
+    return library

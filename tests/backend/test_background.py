@@ -167,7 +167,6 @@ def real_plate(name: str) -> Plate:
     "name",
     [
         "dance_routine.mp4",
-        "dance_room.mp4",
         "talk_gestures.mp4",
         "sign_words/book.mkv",
         "sign_words/yes.mkv",
@@ -195,6 +194,7 @@ def test_the_plate_of_a_room_is_the_room_that_its_first_frames_show() -> None:
     with FrameReader(footage) as reader:
         plate = plate_of(footage, reader)
         empty = reader.frame(0)
+    assert plate.still
     difference = np.abs(plate.image.astype(int) - empty).max(axis=2)
     assert np.mean(difference > 30) < 0.04  # the door, which is still open in the first frame, is 0.025
     assert plate.coverage > 0.97

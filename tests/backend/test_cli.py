@@ -196,6 +196,7 @@ def check_path(path: FoundPath, hold: int) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.serial
 def test_cancelled_within_a_second_with_exit_130(dancer: Path, tmp_path: Path) -> None:
     process = vmg("analyze", dancer, "--library", tmp_path / "lib", cache=tmp_path)
     assert process.stderr is not None
@@ -361,3 +362,25 @@ def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path, capsys: pytest.
         assert {file.name for file in disk.iterdir()} == {"beats.json", "filler"}
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("verb", ["generate", "cut", "demo"])
+def test_a_missing_model_is_said_before_any_work_on_the_footage(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("the footage was looked at")
+
+    monkeypatch.setenv("VMG_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr("vmg_backend.verbs.FoundPath", SimpleNamespace(load=lambda _: SimpleNamespace(transitions=())))
+    for name in ("analyze", "analyses_of"):
+        monkeypatch.setattr(f"vmg_backend.jobs.{name}", work)
+    out = ["--out", str(tmp_path / "film.mp4")]
+    words = {
+        "generate": ["generate", "p.json"],
+        "cut": ["cut", str(sample.PERFORMER), "--music", str(sample.MUSIC), "--beats", str(sample.BEATS), *out],
+        "demo": ["demo", *out],
+    }[verb]
+    assert main([*words, "--engine", "hminterp", "--library", str(tmp_path / "library")]) == 2
+    said = capsys.readouterr().err
+    assert "There is no model for HMInterp here" in said or "which are not installed" in said

@@ -116,9 +116,9 @@ def test_from_nothing_to_ready_and_back(tmp_path, recipe):
     }
     assert (value_of(made, "vmg_backend"), value_of(made, "vmg_other")) == ("2", "1")
 
-    started = time.monotonic()
+    reports.clear()
     made.set_up(recipe, Progress(reports))
-    assert time.monotonic() - started < 0.2  # nothing to do
+    assert not reports  # nothing to do
 
     # the same version with another content is noticed and taken
     newer = Recipe(
@@ -293,6 +293,7 @@ def by_uv(tmp_path, recipe):
 
 
 @pytest.mark.long
+@pytest.mark.serial
 def test_an_extra_is_added_by_uv_while_the_environment_stays_whole(tmp_path, by_uv):
     made = Environment(tmp_path / "env")
     made.set_up(by_uv.base)
@@ -403,6 +404,7 @@ needs_sh = pytest.mark.skipif(os.name != "posix", reason="its stand-ins for Pyth
 
 
 @needs_sh
+@pytest.mark.serial
 def test_cancel_ends_the_program_and_its_children_within_a_second(tmp_path, recipe):
     grandchild = tmp_path / "pid"
     python = answering(tmp_path / "bin" / "python", RUNNING, f"trap '' TERM; sleep 60 & echo $! > '{grandchild}'; wait")

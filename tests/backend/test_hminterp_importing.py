@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from vmg_backend import models  # noqa: E402
 from vmg_backend.cli import main  # noqa: E402
-from vmg_backend.errors import UserError  # noqa: E402
+from vmg_backend.errors import Cancelled, UserError  # noqa: E402
 from vmg_backend.interpolation.hminterp import importing  # noqa: E402
 from vmg_backend.interpolation.hminterp.config import AUTHORS, TINY, Config  # noqa: E402
 from vmg_backend.interpolation.hminterp.denoiser import Denoiser, FrameNorm, motion_modules  # noqa: E402
@@ -151,6 +152,61 @@ def test_a_small_checkpoint_comes_through_whole(small, tensors, tmp_path, wrappe
     assert set(loaded.state_dict()) == set(wanted)
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in loaded.state_dict().items())
     assert all(isinstance(module.norm, FrameNorm) for module in motion_modules(loaded.denoiser))
+
+
+@pytest.mark.parametrize(
+    ("source", "precision", "written"),
+    [(torch.float32, "own", "F32"), (torch.bfloat16, "own", "BF16"), (torch.float32, "fp16", "F16")],
+)
+def test_a_model_keeps_its_precision_or_takes_half_the_size(small, tensors, tmp_path, source, precision, written):
+    file = tmp_path / "small.safetensors"
+    save_file({name: tensor.to(source) for name, tensor in tensors.items()}, file)
+    choices = replace(CHOICES, precision=precision)
+    report = import_checkpoint(file, tmp_path / "out", choices, components=components(small))
+    parts = list((tmp_path / "out").glob("*.safetensors"))
+    assert len(parts) == 6
+    own = ("autoencoder", "tokens")  # in 32 bits, as their files
+    assert {kind for part in parts if part.stem not in own for kind in kinds(part)} == {written}
+    assert {kind for part in parts if part.stem in own for kind in kinds(part)} == {
+        "F16" if precision == "fp16" else "F32"
+    }
+    assert report.bytes == sum(part.stat().st_size for part in (tmp_path / "out").iterdir())
+    hashes = json.loads((tmp_path / "out" / "hashes.json").read_text(encoding="utf-8"))
+    assert all(hashes[part.name] == importing.content_hash(part) for part in parts)
+    wanted, loaded = small.state_dict(), HMInterp.load(tmp_path / "out").state_dict()
+    assert all(torch.allclose(tensor, wanted[name], rtol=0.01, atol=1e-4) for name, tensor in loaded.items())
+
+
+def kinds(file: Path) -> set[str]:
+    with safe_open(file, "pt") as held:
+        return {held.get_slice(name).get_dtype() for name in held.keys()}  # noqa: SIM118 - no mapping
+
+
+@pytest.mark.parametrize("stage", ["Checking", "Looking", "Writing"])
+def test_a_cancelled_import_leaves_nothing(small, tensors, tmp_path, stage):
+    save_file(tensors, tmp_path / "small.safetensors")
+    cancelled = threading.Event()
+
+    def report(fraction: float, at: str) -> None:
+        assert fraction < 1.0
+        if at.startswith(stage):
+            cancelled.set()
+
+    with pytest.raises(Cancelled):
+        import_checkpoint(
+            *(tmp_path / "small.safetensors", tmp_path / "out", CHOICES, Progress(report, cancelled)),
+            components=components(small),
+        )
+    assert [file.name for file in tmp_path.iterdir()] == ["small.safetensors"]
+
+
+def test_a_number_that_half_precision_cannot_hold_is_refused(small, tensors, tmp_path):
+    tensors["reference_unet.conv_in.bias"][3] = 1e6
+    save_file(tensors, tmp_path / "small.safetensors")
+    choices = replace(CHOICES, precision="fp16")
+    with pytest.raises(UserError, match=r"unet\.conv_in\.bias holds numbers that are too large"):
+        import_checkpoint(tmp_path / "small.safetensors", tmp_path / "out", choices, components=components(small))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_pickle_is_opened_only_where_its_hash_is_vouched_for(small, tensors, tmp_path, monkeypatch):
@@ -442,8 +498,9 @@ def test_the_verb(small, tensors, tmp_path, monkeypatch, capsys):
         return import_checkpoint(source, out, replace(choices, base=SMALLEST), progress, components(small))
 
     monkeypatch.setattr(importing, "import_checkpoint", imported)
-    code, said = asked(capsys, str(source), "--heads", "4", "--betas", "scaled_linear")
+    code, said = asked(capsys, str(source), "--heads", "4", "--betas", "scaled_linear", "--precision", "fp16")
     assert code == 0
+    assert kinds(Path(said["out"]) / "denoiser.safetensors") == {"F16"}
     assert Path(said["out"]) == tmp_path / "models" / "hminterp" / "mine"
     assert (said["config"]["heads"], said["config"]["betas"], said["config"]["name"]) == (4, "scaled_linear", "mine")
     assert models.own_models() == [Path(said["out"])]

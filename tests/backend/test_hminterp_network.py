@@ -23,6 +23,7 @@ from vmg_backend.interpolation.hminterp.autoencoder import decode, encode, make_
 from vmg_backend.interpolation.hminterp.config import AUTHORS, FULL, SMALL, TINY, Config  # noqa: E402
 from vmg_backend.interpolation.hminterp.denoiser import Denoiser, motion_modules  # noqa: E402
 from vmg_backend.interpolation.hminterp.light_reference import over_frames  # noqa: E402
+from vmg_backend.interpolation.hminterp.memory import Live  # noqa: E402
 from vmg_backend.interpolation.hminterp.model import HMInterp  # noqa: E402
 from vmg_backend.interpolation.hminterp.pose_guider import PoseGuider  # noqa: E402
 from vmg_backend.interpolation.hminterp.reference import ReferenceNet, References, make_unet, sites  # noqa: E402
@@ -541,6 +542,23 @@ def test_autoencoder_scales_its_latents():
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
     assert not torch.equal(draws[0], latents)
+
+
+def test_many_pictures_are_encoded_in_pieces_that_agree_with_all_at_once():
+    autoencoder = stir(make_autoencoder(TINY)).eval()
+    pictures = torch.rand(1, 7, 3, 64, 64) * 2.0 - 1.0
+    with torch.no_grad():
+        posterior = autoencoder.encode(pictures[0]).latent_dist
+        assert near(encode(autoencoder, pictures)[0], posterior.mode() * TINY.latent_scale)
+        drawn = posterior.sample(torch.Generator().manual_seed(5)) * TINY.latent_scale
+        assert near(encode(autoencoder, pictures, torch.Generator().manual_seed(5))[0], drawn)
+
+    def peak(count):
+        with torch.no_grad(), Live() as live:
+            encode(autoencoder, pictures[:, :count])
+        return live.peak
+
+    assert peak(7) < 1.2 * peak(2)
 
 
 # The whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import shutil
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from vmg_backend import downloads, models
+from vmg_backend import models
 from vmg_backend.cli import main
 from vmg_backend.downloads import Hub, get
 from vmg_backend.errors import Cancelled, UserError
@@ -277,6 +278,7 @@ def test_the_token_goes_to_the_hub_alone(server):
     assert {token for path, token in tokens if not path.startswith("/store")} == {"Bearer secret"}
 
 
+@pytest.mark.serial
 def test_a_cancel_is_heard_within_a_second_while_the_server_is_silent(server):
     server.slow, cancelled = threading.Event(), threading.Event()
     timer = threading.Timer(0.5, cancelled.set)
@@ -296,8 +298,8 @@ def test_a_cancel_is_heard_within_a_second_while_the_server_is_silent(server):
 
 
 def test_a_disk_that_is_too_small_is_said_before(server, monkeypatch):
-    usage = downloads.shutil.disk_usage(".")
-    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(UserError, match="VMG_MODELS"):
         get(MODEL, True, server.hub)
     assert not server.downloads

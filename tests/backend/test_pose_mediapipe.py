@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-import vmg_backend
+from vmg_backend import sample
 from vmg_backend.errors import Cancelled
 from vmg_backend.footage import FrameReader, open_footage
 from vmg_backend.pose import MEDIAPIPE, MediapipeEstimator, PoseTrack
@@ -20,7 +20,6 @@ from vmg_backend.progress import Progress
 
 pytest.importorskip("mediapipe")
 MEDIA = os.environ.get("VMG_MEDIA")
-SAMPLE = Path(vmg_backend.__file__).parent / "sample"
 needs_media = pytest.mark.skipif(not MEDIA, reason="VMG_MEDIA does not name the folder with real footage")
 CORE = list(MEDIAPIPE.core)
 
@@ -76,6 +75,7 @@ def test_smoothing_switched_off_leaves_the_detections_and_on_only_calms_them():
 
 @needs_media
 @pytest.mark.long
+@pytest.mark.serial
 def test_cancelling_ends_the_tracking_within_a_second():
     cancelled, when = threading.Event(), []
 
@@ -155,12 +155,9 @@ def test_hands_of_a_speaker_are_found_at_his_wrists():
 
 
 @pytest.mark.long
-def test_the_sample_performer_is_found_where_it_is():
-    video = next((path for path in SAMPLE.glob("performer.*") if path.suffix in (".mp4", ".mkv", ".webm")), None)
-    if video is None:
-        pytest.skip("the sample is not built")
-    truth = json.loads((SAMPLE / "performer.json").read_text(encoding="utf-8"))
-    track = MediapipeEstimator().track(open_footage(video), workers=2)
+def test_the_sample_performer_is_found_where_it_is(sample_library):
+    truth = json.loads(sample.TRUTH.read_text(encoding="utf-8"))
+    track = sample_library.poses(sample_library.footage(sample.PERFORMER), MediapipeEstimator())
     assert track.person.all()
     names = [name for name in truth["joints"] if name in MEDIAPIPE.joints and name != "nose"]
     ours = track.image[:, list(MEDIAPIPE.index(*names))]

@@ -62,6 +62,7 @@ def test_no_work_needs_no_process(tasks):
     assert run(tasks.square, [], steps=0, workers=2, progress=SILENT) == []
 
 
+@pytest.mark.serial
 def test_cancelling_ends_the_processes_within_a_second(tasks):
     cancelled, when = threading.Event(), []
 

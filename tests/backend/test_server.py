@@ -667,7 +667,7 @@ def generating(
 
 def test_a_model_fills_shows_what_it_does_and_lets_go(generating: tuple[Blender, Any], tmp_path: Path) -> None:
     blender, fill = generating
-    hardware = protocol.from_json(protocol.Hardware, blender.ask("hardware"))
+    hardware = protocol.from_json(protocol.Hardware, blender.ask("hardware", protocol.Look()))
     assert hardware.missing == ()
     assert hardware.devices[-1].name == "cpu"
     assert all(0 < device.free <= device.total for device in hardware.devices)
@@ -697,13 +697,14 @@ def test_a_model_fills_shows_what_it_does_and_lets_go(generating: tuple[Blender,
     frames = [cv2.imread(str(file)) for file in sorted(Path(filled["frames_dir"]).glob("*.png"))]
     assert {frame.shape for frame in frames} == {cv2.imread(str(next(Path(filled["frames_dir"]).glob("*")))).shape}
 
-    assert blender.ask("release")["models"]
+    assert blender.ask("release", protocol.Look())["models"]
     assert blender.noted("held") == [{"engine": ""}]
-    blender.ask("release")  # nothing is held any more
+    blender.ask("release", protocol.Look())  # nothing is held any more
     assert blender.noted("held") == []
     assert list((tmp_path / "temporary").glob("vmg-preview-*")) == []
 
 
+@pytest.mark.serial
 def test_a_model_is_cancelled_within_one_of_its_steps(generating: tuple[Blender, Any], tmp_path: Path) -> None:
     blender, fill = generating
     number = blender.send("fill", fill(model="slow"))
@@ -772,20 +773,95 @@ def test_a_broken_torch_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(engines, "find_spec", lambda _: object())
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UserError, match=r"torch is installed, and cannot be loaded: .*\. Repair"):
-        hardware()
+        hardware(protocol.Look())
 
 
 def test_without_the_packages_there_are_no_devices_and_torch_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda name: None if name in ("torch", "diffusers") else object())
     monkeypatch.setitem(sys.modules, "torch", None)
-    found = hardware()
+    found = hardware(protocol.Look())
     assert (found.devices, found.missing) == ((), ("torch", "diffusers"))
+
+
+SLOW = """
+import time, vmg_backend.interpolation.hardware as h
+h._devices = lambda: time.sleep(1.5) or ()
+"""
+
+
+@pytest.mark.serial
+def test_hardware_is_looked_for_beside_what_runs(tmp_path: Path) -> None:
+    """What is asked after it is answered before it, and it is answered while work goes on."""
+    busy = (
+        "from vmg_backend.service import Service\nquick = Service.clear_library\n"
+        "Service.clear_library = lambda *words: time.sleep(4) or quick(*words)"
+    )
+    blender = Blender(tmp_path, SLOW + busy)
+    place = protocol.Place(str(tmp_path / "lib"))
+    blender.ask("library", place)  # all is loaded
+    first, second = blender.send("hardware", protocol.Look()), blender.send("library", place)
+    assert blender.answer(second, 1.0)["result"]
+    third = blender.send("clear_library", place)
+    assert blender.answer(first)["result"]["devices"] == []
+    assert blender.answer(third)["result"]
+    cancelled = blender.send("hardware", protocol.Look()), blender.send("hardware", protocol.Look())
+    blender.cancel(cancelled[1])
+    assert blender.answer(cancelled[0])["result"]
+    assert blender.answer(cancelled[1])["error"]["code"] == protocol.CANCELLED
+    assert blender.close() < GONE_SECONDS
+
+
+def test_a_model_elsewhere_is_found_and_filled_with(
+    models: Path, generating: tuple[Blender, Any], tmp_path: Path
+) -> None:
+    blender, fill = generating
+    mine = tmp_path / "my models é" / "mine"
+    shutil.copytree(models / "hminterp" / "tiny", mine)
+    found = blender.ask("model", protocol.ModelFolder(str(mine)))
+    assert (found["name"], found["label"]) == (str(mine), "mine")
+    assert blender.ask("model", protocol.ModelFolder(str(models / "hminterp" / "tiny")))["name"] == "tiny"
+    gone = str(tmp_path / "gone")
+    seen = blender.ask("hardware", protocol.Look((str(mine), gone, str(models / "hminterp" / "tiny"))))["models"]
+    assert {model["name"]: model["label"] for model in seen} == {
+        "broken": "broken (damaged)",
+        "slow": "slow",
+        "tiny": "tiny",
+        str(mine): "mine",
+        gone: "gone (not found)",
+    }
+    assert blender.ask("fill", fill(model=str(mine), quality="draft")) == {"made": 1, "kept": 0}
+
+
+def test_a_folder_without_a_model_is_refused_in_a_sentence(models: Path, tmp_path: Path) -> None:
+    """One of another program, one of none, one that holds ours, one that is not whole."""
+    blender = Blender(tmp_path)
+
+    def refused(folder: Path) -> protocol.Explanation:
+        error = blender.refused("model", protocol.ModelFolder(str(folder)))
+        assert error["code"] == protocol.USER_ERROR
+        return protocol.from_json(protocol.Explanation, error["data"])
+
+    other = tmp_path / "unet"
+    other.mkdir()
+    (other / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
+    for folder in (other, tmp_path / "nowhere"):
+        assert refused(folder).message == f"{folder} holds no model of HMInterp."
+        assert "config.json" in refused(folder).remedy
+    assert refused(models / "hminterp").remedy == "Choose one of the folders in it: slow, tiny."
+    half = tmp_path / "half"
+    shutil.copytree(models / "hminterp" / "tiny", half)
+    (half / "denoiser.safetensors").unlink()
+    assert refused(half).message == f"The model in {half} is not whole: denoiser.safetensors is missing."
+    (half / "hashes.json").write_text("[]")
+    assert "hashes.json cannot be read" in refused(half).message
+    assert blender.close() < GONE_SECONDS
 
 
 # Cancelling and ending in the middle of everything
 
 
 @pytest.mark.long
+@pytest.mark.serial
 def test_cancelled_at_any_moment_nothing_is_lost(dancer: Path, analyzed: Path, tmp_path: Path) -> None:
     known, empty = tmp_path / "known", tmp_path / "empty"
     shutil.copytree(analyzed, known)

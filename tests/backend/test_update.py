@@ -537,8 +537,8 @@ def test_footage_that_is_gone_is_named() -> None:
 
 
 @pytest.mark.long
-def test_the_sample_follows_a_keyframe(tmp_path: FilePath) -> None:
-    analyses = jobs.analyze([jobs.Source(sample.PERFORMER)], FootageLibrary(tmp_path))
+def test_the_sample_follows_a_keyframe(tmp_path: FilePath, sample_library: FootageLibrary) -> None:
+    analyses = jobs.analyze([jobs.Source(sample.PERFORMER)], sample_library)
     graph, features = jobs.build(analyses, FootageLibrary(tmp_path), GraphSettings())
     footages = [analysis.footage for analysis in analyses]
     beats = [beat for beat in load_beats(sample.BEATS) if beat.time < 30]

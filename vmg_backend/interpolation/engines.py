@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
 from ..errors import UserError
-from ..protocol import EngineChoice
+from ..protocol import NOT_INSTALLED, EngineChoice
 from .fade import Fade
 from .flow import Flow
 from .guide import shipped_guide
 from .interpolator import Interpolator
+from .standins.needs import NEEDS
 
 
 def guided_flow(_: EngineChoice) -> Flow:
@@ -19,7 +20,7 @@ def guided_flow(_: EngineChoice) -> Flow:
 
 
 def missing_packages() -> tuple[str, ...]:
-    """What HMInterp needs and is not installed."""
+    """What engines with a model need and is not installed."""
     return tuple(name for name in ("torch", "diffusers", "transformers", "accelerate") if find_spec(name) is None)
 
 
@@ -37,8 +38,22 @@ def hminterp(choice: EngineChoice) -> Interpolator:
     return open_engine(choice)
 
 
+def stand_in(choice: EngineChoice) -> Interpolator:
+    """A public model in HMInterp's place.
+
+    Raises
+    ------
+    UserError
+        When what it needs is not installed, its files are not here, or there is no such device.
+    """
+    check_packages()
+    from .standins.opening import open_stand_in
+
+    return open_stand_in(choice)
+
+
 def check_packages() -> None:
-    """Make sure that what HMInterp needs is installed.
+    """Make sure that what engines with a model need is installed.
 
     Raises
     ------
@@ -47,9 +62,9 @@ def check_packages() -> None:
     """
     if missing := missing_packages():
         raise UserError(
-            f"HMInterp needs {' and '.join(missing)}, which are not installed.",
+            f"Engines with a model need {' and '.join(missing)}, which are not installed.",
             'Install the backend with "vmg_backend[generate]", or choose another engine.',
-            title="Not installed",
+            title=NOT_INSTALLED,
         )
 
 
@@ -57,6 +72,7 @@ ENGINES: Mapping[str, Callable[[EngineChoice], Interpolator]] = {
     Fade.name: lambda _: Fade(),
     Flow.name: guided_flow,
     "hminterp": hminterp,
+    **dict.fromkeys(NEEDS, stand_in),
 }
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import cache
 from typing import Protocol
 
+import numpy as np
+
 from ..files import content_hash
 from ..motion.carry import carry, motion_gap
 from ..motion.choice import Choice, Table, contenders
 from ..motion.gap import CONTEXT, InBetweener, PoseGap, Side
 from ..motion.weights import SHIPPED, Weights
 from ..pose.skeletons import MEDIAPIPE, Skeleton
-from .interpolator import Gap
+from .interpolator import Continuation, Gap
 
 
 class Guide(Protocol):
@@ -72,9 +74,14 @@ def pose_gap(gap: Gap) -> PoseGap:
         gap.before.confidence[-CONTEXT:],
         gap.after.confidence[:CONTEXT],
         gap.length,
-        Side(gap.outgoing.joints, gap.outgoing.confidence),
-        Side(gap.incoming.joints, gap.incoming.confidence),
+        _known(gap.outgoing),
+        _known(gap.incoming),
     )
+
+
+def _known(side: Continuation) -> Side | None:
+    """A continuation's poses, where it has any."""
+    return Side(side.joints, side.confidence) if np.isfinite(side.joints).any() else None
 
 
 @cache

@@ -11,13 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UserError
 from ..files import writing
+from ..tensors import Kind, opened
 from .regression import Tables
 
 SHIPPED = Path(__file__).parent / "weights" / "mdm.safetensors"
 """The weights that come with the package."""
 _FORMAT = "vmg motion diffusion 2"
+_KIND = Kind(
+    "Motion Diffusion Model",
+    "Train one by `vmg train mdm`, or leave the choice to the one that comes with the package.",
+    lambda stated: stated.get("format") == _FORMAT,
+)
 
 
 @dataclass(frozen=True)
@@ -60,17 +65,9 @@ class Weights:
         UserError
             When there is none, or it holds something else.
         """
-        from safetensors import SafetensorError, safe_open
-
-        remedy = "Train one by `vmg train mdm`, or leave the choice to the one that comes with the package."
-        try:
-            with safe_open(path, "numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{path} cannot be read as weights: {error}.", remedy, title="No weights") from error
-        if metadata.get("format") != _FORMAT:
-            raise UserError(f"{path} holds no Motion Diffusion Model of this version.", remedy, title="Other weights")
+        with opened(path, _KIND, "numpy") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         tables = Tables(**{field.name: tensors.pop(f"table.{field.name}") for field in fields(Tables)})
         network = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
         return cls(network, int(metadata["heads"]), tables, json.loads(metadata["about"]))

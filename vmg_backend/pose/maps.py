@@ -40,6 +40,8 @@ class MapStyle:
         Least confidence of joints of the body, and of hands and face, that are drawn. Limbs need both their joints.
     face : bool
         Whether the 68 points of the face are drawn, so far as there are any.
+    hands : bool
+        Whether fingers are drawn.
     swapped : bool
         Whether red and blue change places.
     """
@@ -50,6 +52,7 @@ class MapStyle:
     body_cut: float
     detail_cut: float
     face: bool
+    hands: bool = True
     swapped: bool = False
 
 
@@ -66,7 +69,13 @@ MIMICMOTION_RELEASED = MapStyle(
 """MimicMotion's released code: the body is cut hard as well, hands and face are not; and the picture is turned from BGR
 to RGB although it was drawn as RGB."""
 
-STYLES = {style.name: style for style in (VMG, MIMICMOTION, MIMICMOTION_RELEASED)}
+VACE = MapStyle(
+    "vace", canvas=1024, by_confidence=False, body_cut=0.3, detail_cut=0.3, face=True, hands=False, swapped=True
+)
+"""What VACE's public code makes of a video's poses: DWPose's body and face without hands, at 1024 px, red and blue
+swapped (its issue 134 asks whether the model was trained so; nobody has answered)."""
+
+STYLES = {style.name: style for style in (VMG, MIMICMOTION, MIMICMOTION_RELEASED, VACE)}
 
 
 def _rainbow(count: int) -> NDArray[np.float64]:
@@ -142,7 +151,7 @@ def draw(
     _ellipses(canvas, points[_LIMBS], light[_LIMBS].prod(-1), _DIMMED * _BODY_COLOURS[: len(_LIMBS)])
     _dots(canvas, points[_BODY], light[_BODY], _BODY_COLOURS, _DOT)
     light = _light(sure, style.detail_cut, style)
-    for hand in _HANDS:
+    for hand in _HANDS if style.hands else ():
         fingers = np.array([(COCO18.parents[joint], joint) for joint in hand[1:]])
         _lines(canvas, points[fingers], light[fingers].prod(-1), _FINGER_COLOURS)
         _dots(canvas, points[[*hand]], light[[*hand]], _HAND_DOTS, _DOT)

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -28,6 +27,7 @@ from ..motion.regression import FEATURES, KINDS, MEASURES, Fit, Tables
 from ..motion.schedule import signal_share
 from ..motion.weights import Weights
 from ..progress import SILENT, Progress
+from ..tensors import Kind, opened
 from .muon import Muon
 
 _BLOCKS = ("down", "middle", "join", "up")
@@ -38,6 +38,7 @@ _TABLE_BATCHES = 12
 """Batches of each context and length, of all kinds, from which base and deviation are found."""
 _SAVE_EVERY = 60.0
 """Seconds between two states from which training can go on."""
+_STATE = Kind("state of a training", "Delete it to begin anew.", lambda stated: {"recipe", "step"} <= stated.keys())
 
 
 class Lesson(Protocol):
@@ -268,12 +269,9 @@ class Training:
         UserError
             When it had another recipe, or cannot be read.
         """
-        try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{path} cannot be read: {error}.", "Delete it to begin anew.") from error
+        with opened(path, _STATE, "pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         if replace(Recipe(**json.loads(metadata["recipe"])), steps=0) != replace(self._recipe, steps=0):
             raise UserError(f"{path.name} is the state of a training with another recipe.", "Name another --out file.")
 

@@ -21,7 +21,7 @@ class Muon(torch.optim.Optimizer):
     Parameters
     ----------
     parameters : iterable of Tensor
-        Matrices.
+        Matrices, and kernels [out, in, ...], which are turned as matrices [out, in · ...].
     rate : float
     decay : float
         Of the weights.
@@ -32,15 +32,15 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": rate, "decay": decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]  # closures are of no use here
-        """Change all parameters by their gradients."""
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # closures are of no use here
+        """Change all parameters by their gradients; accelerate hands over that there is no closure."""
         for group in self.param_groups:
-            for matrix in group["params"]:
+            for matrix in (each for each in group["params"] if each.grad is not None):
                 momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
                 momentum.lerp_(matrix.grad, 1.0 - group["momentum"])
-                step = orthogonal(torch.lerp(matrix.grad, momentum, group["momentum"]))
+                step = orthogonal(torch.lerp(matrix.grad, momentum, group["momentum"]).flatten(1))
                 matrix.mul_(1.0 - group["lr"] * group["decay"])
-                matrix.add_(step, alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
+                matrix.add_(step.view_as(matrix), alpha=-group["lr"] * 0.2 * max(step.shape) ** 0.5)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

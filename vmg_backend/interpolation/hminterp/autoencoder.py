@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor
 
 from .config import Config
+
+_TOGETHER = 2
+"""Pictures that are encoded at once: more take more memory than anything else before the denoiser, and no less time."""
 
 
 def make_autoencoder(config: Config) -> AutoencoderKL:
@@ -38,7 +42,10 @@ def encode(autoencoder: AutoencoderKL, pictures: Tensor, generator: torch.Genera
     -------
     [..., c, h, w]
     """
-    posterior = autoencoder.encode(pictures.flatten(0, -4).to(autoencoder.dtype)).latent_dist
+    pieces = pictures.flatten(0, -4).to(autoencoder.dtype).split(_TOGETHER)
+    posterior = DiagonalGaussianDistribution(
+        torch.cat([autoencoder.encode(piece).latent_dist.parameters for piece in pieces])
+    )
     latents: Tensor = posterior.mode() if generator is None else posterior.sample(generator)
     return latents.view(*pictures.shape[:-3], *latents.shape[1:]) * _scale(autoencoder)
 

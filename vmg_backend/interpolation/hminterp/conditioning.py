@@ -25,7 +25,9 @@ def conditions_of(
     length: int,
     maps: Tensor | None = None,
     filling: Tensor | None = None,
-    generator: torch.Generator | None = None,
+    *,
+    latents: Tensor | None = None,
+    seeded: bool = True,
     using: Using = lambda *_: nullcontext(),
 ) -> Conditions:
     """What stays the same through all steps (Video Motion Graphs, section 3.3, figure 3).
@@ -41,14 +43,19 @@ def conditions_of(
         Pose maps in 0..1; without them the Pose Guider is silent.
     filling : [B, c, n, h, w], optional
         Latents that stand in the gap instead of duplicates.
-    generator : torch.Generator, optional
-        Draws the latents, as in training; without one their mean is taken.
+    latents : [B, 2 g, c, h, w], optional
+        Those of the given frames, where they are known already.
+    seeded : bool
+        Whether the Seed Image Guider is told of the given frames (not in some trainings).
     using : callable, optional
         Has parts of the model where they work, while they do (`memory.Residence.using`).
     """
-    with using(model.autoencoder):
-        latents = encode(model.autoencoder, 2.0 * pictures - 1.0, generator)
+    if latents is None:
+        with using(model.autoencoder):
+            latents = encode(model.autoencoder, 2.0 * pictures - 1.0)
     seed, mask = seed_latents(latents.transpose(1, 2), length, filling)
+    if not seeded:
+        seed, mask = torch.zeros_like(seed), torch.zeros_like(mask)
     given, frames = pictures.shape[1] // 2, seed.shape[2]
     nearest = [given - 1, given][: model.config.references]
     seen, seen_latents = pictures[:, nearest], latents[:, nearest]
@@ -65,7 +72,7 @@ def conditions_of(
         with using(model.reference):
             light = over_frames(model.reference(seen), frames, given)
     with using(model.pose_guider, model.seed_guider):
-        added = _guided(model, pictures, length, seed, mask, maps)
+        added = _guided(model, pictures, length, (seed, mask) if seeded else None, maps)
     return Conditions(
         tokens=for_frames(tokens, frames),
         added=added,
@@ -77,15 +84,14 @@ def conditions_of(
 
 
 def _guided(
-    model: HMInterp, pictures: Tensor, length: int, seed: Tensor, mask: Tensor, maps: Tensor | None
+    model: HMInterp, pictures: Tensor, length: int, seed: tuple[Tensor, Tensor] | None, maps: Tensor | None
 ) -> Tensor | None:
     """The guiders' features [B·F, C0, h, w], summed."""
     features: list[Tensor] = []
     if model.pose_guider is not None and maps is not None:
         features.append(model.pose_guider(maps))
-    if model.seed_guider is not None:
-        seen = (seed, mask)
+    if model.seed_guider is not None and seed is not None:
         if model.seed_guider.stride > 1:
-            seen = seed_latents(pictures.transpose(1, 2), length)
-        features.append(model.seed_guider(*seen))
+            seed = seed_latents(pictures.transpose(1, 2), length)
+        features.append(model.seed_guider(*seed))
     return sum(features[1:], features[0]) if features else None

@@ -12,7 +12,11 @@ from ...errors import UserError
 
 FILE = "config.json"
 """The config's name in a model's folder."""
+HASHES = "hashes.json"
+"""SHA-256 of each file of a model, beside them."""
 _GROUPS = 32  # of every GroupNorm in Stable Diffusion's blocks
+MOTION_HEADS = 4
+"""Of motion attention."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,8 @@ class Config:
         Given frames at either end.
     size : int
         Short side of the crop that it was trained on, px.
+    aspect : float
+        Width over height of that crop; 0: any.
     latent_channels : int
     latent_scale : float
         Latents are multiplied by it, so that they have a spread of 1.
@@ -72,6 +78,10 @@ class Config:
         Of the Pose Guider, as many as the autoencoder has levels; none without one.
     pose_style : str
         One of `pose.maps.STYLES`.
+    motion_attention : int
+        Width of the module that fits the guiders' features to the denoiser's own; 0: none (`motion_attention`).
+    recurrent : bool
+        A frame attends over its neighbours' tokens instead of its own (`reference.Reader`).
     decoder : str
         What the Reference Decoder gives the frames between the ends: a mix of the ends by time, the nearer end, zeros;
         none without one.
@@ -91,6 +101,7 @@ class Config:
     frames: int
     context: int
     size: int
+    aspect: float = 0.0
     latent_channels: int = 4
     latent_scale: float = 0.18215
     autoencoder: tuple[int, ...]
@@ -113,6 +124,8 @@ class Config:
     seed_filling: Literal["duplicate", "morph"] = "duplicate"
     pose_channels: tuple[int, ...] = (16, 32, 96, 256)
     pose_style: str = "mimicmotion"
+    motion_attention: int = 0
+    recurrent: bool = False
     decoder: Literal["repeat", "nearest", "zero", "none"] = "repeat"
     decoder_channels: tuple[int, ...] = ()
     prediction: Literal["v_prediction", "epsilon"] = "v_prediction"
@@ -142,6 +155,10 @@ class Config:
             (any(width < 1 or width % _GROUPS for width in widths), f"channels must be multiples of {_GROUPS}"),
             (any(width % self.heads for width in self.channels), f"channels must be multiples of {self.heads} heads"),
             (self.size < 1 or self.size % self.multiple > 0, f"its size is no multiple of {self.multiple} px"),
+            (
+                self.motion_attention % MOTION_HEADS > 0,
+                f"motion attention's width must be a multiple of {MOTION_HEADS} heads",
+            ),
             (
                 bool(self.pose_channels) and len(self.pose_channels) != len(self.autoencoder),
                 "the Pose Guider needs as many levels as the autoencoder",
@@ -219,6 +236,23 @@ class Config:
         if not isinstance(values, dict):
             raise _bad(f"{folder / FILE} is no model's config.")
         return cls.from_dict(values)
+
+
+def hashes_of(folder: Path) -> dict[str, str]:
+    """What a model's files are, as was found when they were written: hashing gigabytes takes too long to wait for.
+
+    Raises
+    ------
+    UserError
+        When that is not there.
+    """
+    try:
+        hashes = json.loads((folder / HASHES).read_text(encoding="utf-8"))
+        return {str(name): str(digest) for name, digest in hashes.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{folder / HASHES} cannot be read: {error}.", "Copy or import the whole model again."
+        ) from error
 
 
 def _read(name: str, hint: Any, value: Any) -> Any:  # noqa: ANN401 - any of JSON's values

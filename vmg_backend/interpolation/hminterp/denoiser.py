@@ -10,7 +10,10 @@ from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, U
 from torch import Tensor, nn
 
 from .config import Config
+from .motion_attention import MotionAttention
 from .reference import Reader, References, set_processors, sites
+
+Extra = Tensor | Callable[[Tensor], Tensor]
 
 
 def make_denoiser(config: Config) -> UNetMotionModel:
@@ -36,8 +39,8 @@ def make_denoiser(config: Config) -> UNetMotionModel:
     for module in motion_modules(unet):
         nn.init.zeros_(module.proj_out.weight)
         nn.init.zeros_(module.proj_out.bias)
-        if config.motion_norm == "frame":
-            module.norm = FrameNorm(module.norm.num_groups, module.norm.num_channels, module.norm.eps)
+    if config.motion_norm == "frame":
+        norm_by_frame(unet)
     set_processors(unet, Reader)
     return unet
 
@@ -45,6 +48,14 @@ def make_denoiser(config: Config) -> UNetMotionModel:
 def motion_modules(unet: nn.Module) -> list[AnimateDiffTransformer3D]:
     """The modules that attend over time."""
     return [module for module in unet.modules() if isinstance(module, AnimateDiffTransformer3D)]
+
+
+def norm_by_frame(network: nn.Module) -> None:
+    """Have the motion modules of a network, whose weights stay, take their statistics of each frame."""
+    for module in motion_modules(network):
+        norm = FrameNorm(module.norm.num_groups, module.norm.num_channels, module.norm.eps, device="meta")
+        norm.load_state_dict(module.norm.state_dict(keep_vars=True), assign=True)
+        module.norm = norm
 
 
 class FrameNorm(nn.GroupNorm):
@@ -67,6 +78,9 @@ class Denoiser(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.unet = make_denoiser(config)
+        width, channels = config.motion_attention, config.channels[0]
+        self.motion_attention = MotionAttention(channels, width) if width else None
+        self.recurrent = config.recurrent
 
     def forward(
         self,
@@ -87,7 +101,8 @@ class Denoiser(nn.Module):
             Diffusion step.
         tokens : float [B·F, T, D]
         added : float [B·F, C0, h, w], optional
-            The guiders' features, summed; added after the first convolution.
+            The guiders' features, summed; added after the first convolution, as motion attention, where there is one,
+            has fitted them to its output.
         references : References, optional
         light : sequence of float [B·F, C_level, h_level, w_level], optional
             The light controller's features (`light_reference.over_frames`), added at the end of each level on the way
@@ -98,8 +113,13 @@ class Denoiser(nn.Module):
         float [B, c, F, h, w]
             In `noisy`'s precision, whatever the network's is.
         """
-        dtype = self.unet.dtype
-        extras = [] if added is None else [(self.unet.conv_in, added)]
+        dtype, frames = self.unet.dtype, noisy.shape[2]
+        extras: list[tuple[nn.Module, Extra]] = []
+        if added is not None:
+            guided = added.to(dtype)
+            if (attention := self.motion_attention) is not None:
+                extras.append((self.unet.conv_in, lambda seen: attention(guided, seen, frames)))
+            extras.append((self.unet.conv_in, guided))
         if light is not None:
             ends = [block.motion_modules[-1] for block in self.unet.down_blocks]
             extras += zip(ends, light, strict=True)
@@ -108,7 +128,7 @@ class Denoiser(nn.Module):
                 noisy.to(dtype),
                 moment,
                 tokens.to(dtype),
-                cross_attention_kwargs={"references": references},
+                cross_attention_kwargs={"references": references, "recurrent": frames if self.recurrent else None},
                 return_dict=False,
             )[0]
         return predicted.to(noisy.dtype)
@@ -132,11 +152,14 @@ class Denoiser(nn.Module):
 
 
 @contextmanager
-def adding(extras: Iterable[tuple[nn.Module, Tensor]]) -> Iterator[None]:
-    """While it lasts, each module's output has its tensor added."""
+def adding(extras: Iterable[tuple[nn.Module, Extra]]) -> Iterator[None]:
+    """While it lasts, each module's output has something added: a tensor, or what a function makes of the output."""
 
-    def plus(extra: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-        return lambda _module, _inputs, output: output + extra.to(output.dtype)
+    def plus(extra: Extra) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            return output + (extra if isinstance(extra, Tensor) else extra(output)).to(output.dtype)
+
+        return hook
 
     handles = [module.register_forward_hook(plus(extra)) for module, extra in extras]
     try:

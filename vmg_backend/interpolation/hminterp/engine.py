@@ -6,16 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ...background.matte import PersonMatte
-from ...errors import UserError
-from ...motion.gap import Side
-from ...pose.maps import STYLES, draw_run
-from ...pose.skeletons import MEDIAPIPE
+from ...pose.maps import STYLES
 from ...progress import SILENT, Progress
 from ..colour import match_colour
-from ..crop import Crop, crop_of
+from ..crop import crop_of
+from ..gap_maps import draw_gap
 from ..guide import PoseGuide
 from ..interpolator import Frames, Gap, Interpolator, Preview
 from ..paste import paste_gap
@@ -81,9 +78,10 @@ class HMInterpEngine:
 
     def fill(self, gap: Gap, progress: Progress = SILENT, preview: Preview | None = None) -> Frames:
         """The n frames [n, H, W, 3] of `gap`."""
-        crop = crop_of(gap, self._config.size, self._config.multiple)
+        crop = crop_of(gap, self._config.size, self._config.multiple, self._config.aspect or None)
         given, side = np.stack([crop.cut(frame) for frame in (*gap.lead, *gap.trail)]), len(gap.lead)
-        maps, device = self._maps(gap, crop), self._place.device
+        style, device = STYLES[self._config.pose_style], self._place.device
+        maps = draw_gap(gap, crop, style, side, side)
         first = None
         if self._morph is not None:
             filled = self._morph.fill(gap, progress.part(0.0, 0.2))
@@ -138,17 +136,3 @@ class HMInterpEngine:
         if self._model is None:
             self._model = self._load(device, self._place.dtype, progress)
         return self._model.to(device)
-
-    def _maps(self, gap: Gap, crop: Crop) -> NDArray[np.uint8]:
-        """Pose maps [F, h, w, 3] of the given frames and of the guide's in between."""
-        if gap.guide is None:
-            raise UserError("HMInterp needs skeletons for the gap.", "Give it poses, or a pose guide.")
-        side = len(gap.lead)
-        runs = (
-            Side(gap.before.joints[-side:], gap.before.confidence[-side:]),
-            gap.guide,
-            Side(gap.after.joints[:side], gap.after.confidence[:side]),
-        )
-        joints = crop.joints(np.concatenate([run.joints for run in runs]).astype(np.float32))
-        confidence = np.concatenate([run.confidence for run in runs])
-        return draw_run(joints, confidence, MEDIAPIPE, crop.size, STYLES[self._config.pose_style])

@@ -88,12 +88,12 @@ def generate(
     home = Residence(device or next(model.parameters()).device, thrifty.offload)
     progress.update(0.0)
     dtype = model.autoencoder.dtype
-    pictures = _tensor(given, home.device, dtype).transpose(1, 2)
-    drawn = None if maps is None else _tensor(maps, home.device, dtype)
+    pictures = tensor_of(given, home.device, dtype).transpose(1, 2)
+    drawn = None if maps is None else tensor_of(maps, home.device, dtype)
     filling = None
     if morph is not None:
         with home.using(model.autoencoder):
-            seen = 2.0 * _tensor(morph, home.device, dtype).transpose(1, 2) - 1.0
+            seen = 2.0 * tensor_of(morph, home.device, dtype).transpose(1, 2) - 1.0
             filling = encode(model.autoencoder, seen).transpose(1, 2)
     conditions = conditions_of(model, pictures, length, drawn, filling, using=home.using)
     with home.using(model.denoiser):
@@ -126,23 +126,23 @@ def decoded(model: HMInterp, latents: Tensor, pictures: Tensor, chunk: int, prog
             progress.update(first / frames)
             parts.append(decode(model.autoencoder, latents[0, :, first : first + chunk].transpose(0, 1)))
         made = torch.cat(parts)
-    return _levels(made)
+    return levels(made)
 
 
 def _middle(model: HMInterp, latents: Tensor) -> Pixels:
     """The middle frame [H, W, 3] of one gap's latents [1, c, F, h, w], as the autoencoder alone decodes it."""
     middle = latents[:, :, latents.shape[2] // 2].to(model.autoencoder.dtype)
-    picture: Pixels = _levels(decode(model.autoencoder, middle))[0]
+    picture: Pixels = levels(decode(model.autoencoder, middle))[0]
     return picture
 
 
-def _levels(pictures: Tensor) -> Pixels:
+def levels(pictures: Tensor) -> Pixels:
     """Pictures [n, 3, H, W] in -1..1 as uint8 [n, H, W, 3]."""
-    levels = (pictures.float().clamp(-1.0, 1.0) + 1.0) * 127.5
-    return np.asarray(levels.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
+    scaled = (pictures.float().clamp(-1.0, 1.0) + 1.0) * 127.5
+    return np.asarray(scaled.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
 
 
-def _tensor(pictures: Pixels, device: torch.device, dtype: torch.dtype) -> Tensor:
+def tensor_of(pictures: Pixels, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Pictures [F, H, W, 3] as [1, 3, F, H, W] in 0..1."""
     tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(3, 0, 1, 2)[None]
     return tensor.to(dtype) / 255.0

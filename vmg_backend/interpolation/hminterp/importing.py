@@ -38,6 +38,8 @@ _WRAPPERS = {"module", "_orig_mod"}
 """Path elements that training in parallel and compiling leave in names."""
 _CONTAINERS = ("state_dict", "module")
 """Where a file may hold the tensors among other things."""
+_WRITTEN: Mapping[str, torch.dtype | None] = {"own": None, "fp16": torch.float16}
+"""By the name of a precision."""
 _NEAR = 1e-2
 """Most that rounding to half precision moves a position code."""
 
@@ -138,6 +140,8 @@ class Choices:
         The noise schedule.
     sha256 : str, optional
         What a file must have that is not known here.
+    precision : str
+        What the model is written in: "own" is that of the files.
     base : Config
         The rest: frames, steps, guidance.
     """
@@ -146,6 +150,7 @@ class Choices:
     seed_stride: int = 1
     betas: Literal["linear", "scaled_linear"] = "linear"
     sha256: str | None = None
+    precision: Literal["own", "fp16"] = "own"
     base: Config = AUTHORS
 
 
@@ -178,6 +183,7 @@ class Report:
     sha256: str
     tensors: Mapping[str, int]
     parameters: Mapping[str, int]
+    bytes: int
     left_out: Sequence[str]
     warnings: Sequence[str]
 
@@ -198,6 +204,7 @@ class Report:
             f"{config.guidance}; {config.heads} heads, {config.betas} betas, seed {config.seed}, stride "
             f"{config.seed_stride}",
             f"licence: {config.licence}",
+            f"{self.bytes / 1e9:.2f} GB",
         ]
         return "\n".join(lines)
 
@@ -237,7 +244,7 @@ def import_checkpoint(
     model = HMInterp.build(config, "meta")
     for name, part in model.named_children():
         fill(part, parts.get(name, {}), f'The part "{name}" of {source.name}')
-    model.save(out, progress.part(0.7, 1.0, f"Writing {out.name}"))
+    model.save(out, progress.part(0.7, 1.0, f"Writing {out.name}"), _WRITTEN[choices.precision])
     progress.update(1.0)
     for sentence in noted:
         warnings.warn(sentence, stacklevel=2)
@@ -246,6 +253,7 @@ def import_checkpoint(
         sha256,
         {name: len(tensors) for name, tensors in parts.items()},
         {name: sum(tensor.numel() for tensor in tensors.values()) for name, tensors in parts.items()},
+        sum(file.stat().st_size for file in out.iterdir()),
         checkpoint.left_out,
         noted,
     )

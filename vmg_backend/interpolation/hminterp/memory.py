@@ -4,7 +4,7 @@ No table and no formula: the parts are run on torch's "meta" device, where tenso
 bytes that are alive at any time are added up, operation by operation. Run so, and run with numbers on the CPU, they
 have the same peaks (tests/backend/test_hminterp_memory.py). Attention is taken to need no matrix of all pairs, as
 with the flash and memory-efficient kernels of CUDA, ROCm and the CPU. What it does not see: scratch of convolutions and
-matrix products, and memory lost between blocks; `_SLACK` is for these.
+matrix products, and memory lost between blocks; `SLACK` is for these.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .model import HMInterp
 from .sampling import Conditions
 from .seed import widened
 
-_SLACK = {"cpu": 1.3, "cuda": 1.15, "mps": 1.15}
+SLACK = {"cpu": 1.3, "cuda": 1.15, "mps": 1.15}
 """What is really taken, over what is rehearsed. On the CPU it was 1.26 and 1.13 (the process's memory, model small at
 192 px, without thrift and with two passes and single frames decoded); the GPUs' are guesses that none has checked."""
 _LATENTS = 8
@@ -152,14 +152,14 @@ def estimate(
     """
     gap = (config, place.dtype, frames or config.frames, given or config.context)
     rehearsed = Estimate(
-        weights={name: _bytes(part.parameters()) for name, part in _shapes(config, place.dtype).named_children()},
+        weights={name: bytes_of(part.parameters()) for name, part in _shapes(config, place.dtype).named_children()},
         stages={
             "prepare": _preparing(*gap)[0],
             "denoise": _denoising(*gap, guided and not thrift.two_pass),
             "decode": _decoding(*gap, thrift.chunk),
         },
         offload=thrift.offload,
-        slack=_SLACK[place.device.type],
+        slack=SLACK[place.device.type],
     )
     return rehearsed.scaled(height * width / config.size**2)
 
@@ -214,7 +214,7 @@ def plan(
     if config.reference == "attention" and need(ways[-1], replace(config, reference="light")).peak <= budget:
         fitting.append("a model with the light controller")
     raise UserError(
-        f"HMInterp at {short} px needs {_said(least.peak)}, and {_said(budget)} are free.",
+        f"HMInterp at {short} px needs {said(least.peak)}, and {said(budget)} are free.",
         f"Choose {' or '.join(fitting)}." if fitting else "Close other programs, or choose another device or engine.",
         title="Too little memory",
     )
@@ -314,9 +314,16 @@ class _Flash(TorchFunctionMode):
     ) -> object:
         """Run one function."""
         if func is functional.scaled_dot_product_attention:
-            query, _, value = args[:3]
-            return query.new_empty(*query.shape[:-1], value.shape[-1])
+            named: dict[str, Any] = {**dict(zip(("query", "key", "value"), args, strict=False)), **(kwargs or {})}
+            return named["query"].new_empty(*named["query"].shape[:-1], named["value"].shape[-1])
         return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def rehearsing(live: Live) -> Iterator[None]:
+    """Run networks without numbers, and count what they would hold."""
+    with torch.no_grad(), torch.device("meta"), _Flash(), live:
+        yield
 
 
 class _Rehearsal:
@@ -324,27 +331,23 @@ class _Rehearsal:
 
     Attributes
     ----------
+    live : Live
     stages : list of Stage
     """
 
     def __init__(self, model: HMInterp, held: int = 0) -> None:
         self._names = {id(part): name for name, part in model.named_children()}
         self._held = held
-        self._live = Live()
+        self.live = Live()
         self.stages: list[Stage] = []
-
-    @contextmanager
-    def running(self) -> Iterator[Live]:
-        with torch.no_grad(), torch.device("meta"), _Flash(), self._live:
-            yield self._live
 
     @contextmanager
     def using(self, *parts: nn.Module | None) -> Iterator[None]:
         """As `Residence.using`; what was alive since the stage before counts as this one's."""
         yield
         names = tuple(self._names[id(part)] for part in parts if part is not None)
-        self.stages.append(Stage(names, self._held + self._live.peak))
-        self._live.peak = self._live.now
+        self.stages.append(Stage(names, self._held + self.live.peak))
+        self.live.peak = self.live.now
 
 
 @lru_cache(maxsize=8)
@@ -359,11 +362,11 @@ def _preparing(
     """How the conditions of a gap are made, the bytes that stay until it is done, and the conditions."""
     model = _shapes(config, dtype)
     rehearsal, side = _Rehearsal(model), config.size
-    with rehearsal.running() as live:
+    with rehearsing(rehearsal.live):
         pictures = torch.empty(1, 2 * given, 3, side, side, dtype=dtype)
         maps = torch.empty(1, 3, frames, side, side, dtype=dtype)
         conditions = conditions_of(model, pictures, frames - 2 * given, maps, using=rehearsal.using)
-        return tuple(rehearsal.stages), live.now, conditions
+        return tuple(rehearsal.stages), rehearsal.live.now, conditions
 
 
 @lru_cache(maxsize=32)
@@ -372,7 +375,7 @@ def _denoising(config: Config, dtype: torch.dtype, frames: int, given: int, batc
     model = _shapes(config, dtype)
     _, held, conditions = _preparing(config, dtype, frames, given)
     rehearsal = _Rehearsal(model, held + _LATENTS * conditions.seed.numel() * torch.float32.itemsize)
-    with rehearsal.running(), rehearsal.using(model.denoiser):
+    with rehearsing(rehearsal.live), rehearsal.using(model.denoiser):
         tile = conditions.tile(torch.arange(config.frames))
         told = tile.doubled() if batched else tile
         noisy = torch.empty(told.seed.shape, dtype=torch.float32)
@@ -389,7 +392,7 @@ def _decoding(config: Config, dtype: torch.dtype, frames: int, given: int, chunk
     model = _shapes(config, dtype)
     _, held, conditions = _preparing(config, dtype, frames, given)
     rehearsal = _Rehearsal(model, held)
-    with rehearsal.running(), rehearsal.using(model.autoencoder, model.decoder):
+    with rehearsing(rehearsal.live), rehearsal.using(model.autoencoder, model.decoder):
         latents = torch.empty(conditions.seed.shape, dtype=dtype)
         if model.decoder is not None:
             features = taps(model.autoencoder, torch.empty(1, 2, 3, config.size, config.size, dtype=dtype))
@@ -401,9 +404,11 @@ def _decoding(config: Config, dtype: torch.dtype, frames: int, given: int, chunk
     return tuple(rehearsal.stages)
 
 
-def _bytes(tensors: Iterable[Tensor]) -> int:
+def bytes_of(tensors: Iterable[Tensor]) -> int:
+    """Of all the tensors."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _said(amount: int) -> str:
+def said(amount: int) -> str:
+    """Bytes, for people."""
     return f"{amount / 1e9:.1f} GB"

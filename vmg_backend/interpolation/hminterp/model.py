@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...errors import UserError
 from ...files import content_hash, write_json, writing_folder
-from ...progress import SILENT, Progress
+from ...progress import SILENT, Progress, shares
+from ...tensors import Kind, opened
 from .autoencoder import make_autoencoder
-from .config import FILE, Config
+from .config import FILE, HASHES, Config
 from .decoder import ReferenceDecoder
 from .denoiser import Denoiser
 from .light_reference import LightReference
@@ -22,11 +21,12 @@ from .pose_guider import PoseGuider
 from .reference import ReferenceNet
 from .seed import SeedGuider
 from .tokens import make_tokens
+from .writing import write_tensors
 
-HASHES = "hashes.json"
-"""SHA-256 of each file of a model, beside them."""
 _SHOWN = 3
 """Names of wrong tensors that an error lists."""
+_REMEDY = "Get or import the model again."
+_PART = Kind("part of a model", _REMEDY)
 
 
 class HMInterp(nn.Module):
@@ -67,23 +67,28 @@ class HMInterp(nn.Module):
         with torch.device(device):
             return cls(config)
 
-    def save(self, folder: Path, progress: Progress = SILENT) -> None:
+    def save(self, folder: Path, progress: Progress = SILENT, dtype: torch.dtype | None = None) -> None:
         """Write `config.json`, a safetensors file for each part and their hashes; an older folder there is replaced.
+
+        Parameters
+        ----------
+        folder : Path
+        progress : Progress
+        dtype : torch.dtype, optional
+            What numbers with a fraction are written in; by default each as it is.
 
         Raises
         ------
         UserError
-            When it cannot be written.
+            When it cannot be written, or a number is too large for `dtype`.
         """
         with writing_folder(folder) as temporary:
             self.config.save(temporary)
             parts, hashes = dict(self.named_children()), {FILE: content_hash(temporary / FILE)}
-            for number, (name, part) in enumerate(parts.items()):
-                progress.update(number / len(parts))
-                tensors = {key: tensor.contiguous() for key, tensor in part.state_dict().items()}
+            spans = shares(sum(tensor.nbytes for tensor in part.state_dict().values()) for part in parts.values())
+            for (name, part), span in zip(parts.items(), spans, strict=True):
                 file = _file(temporary, name)
-                save_file(tensors, file, {"format": "pt"})
-                hashes[file.name] = content_hash(file, progress)
+                hashes[file.name] = write_tensors(file, part.state_dict(), progress.part(*span), dtype)
             write_json(temporary / HASHES, hashes)
 
     @classmethod
@@ -115,7 +120,7 @@ class HMInterp(nn.Module):
         return model.to(device).eval().requires_grad_(False)
 
 
-def fill(part: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+def fill(part: nn.Module, tensors: Mapping[str, Tensor], what: str, remedy: str = _REMEDY) -> None:
     """Give a module its tensors, all of them and no others.
 
     Parameters
@@ -126,6 +131,8 @@ def fill(part: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
         They become the module's own.
     what : str
         What the part is, for a sentence.
+    remedy : str
+        What to do when they do not fit.
 
     Raises
     ------
@@ -133,10 +140,10 @@ def fill(part: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
         When some are missing, too many or of another shape.
     """
     wanted = part.state_dict()
-    _same_names(what, set(wanted), set(tensors))
+    _same_names(what, set(wanted), set(tensors), remedy)
     if other := [name for name, tensor in wanted.items() if tensor.shape != tensors[name].shape]:
         shapes = f"{tuple(tensors[other[0]].shape)} instead of {tuple(wanted[other[0]].shape)}"
-        raise _unfit(f"{what} has tensors of another shape: {_some(other)} ({shapes}).")
+        raise _unfit(f"{what} has tensors of another shape: {_some(other)} ({shapes}).", remedy)
     part.load_state_dict(tensors, strict=True, assign=True)
 
 
@@ -146,24 +153,21 @@ def _file(folder: Path, part: str) -> Path:
 
 def _read(file: Path, device: str | torch.device, dtype: torch.dtype, progress: Progress) -> dict[str, Tensor]:
     tensors = {}
-    try:
-        with safe_open(file, "pt") as opened:
-            names = list(opened.keys())
-            for number, name in enumerate(names):
-                progress.update(number / len(names))
-                tensor = opened.get_tensor(name)
-                # A copy, because the file is mapped, and while it is, Windows would not let it be replaced.
-                tensors[name] = tensor.to(device, dtype if tensor.is_floating_point() else None, copy=True)
-    except (OSError, SafetensorError) as error:
-        raise _unfit(f"{file} cannot be read as weights: {error}.") from error
+    with opened(file, _PART, "pt") as held:
+        names = list(held.keys())
+        for number, name in enumerate(names):
+            progress.update(number / len(names))
+            tensor = held.get_tensor(name)
+            # A copy, because the file is mapped, and while it is, Windows would not let it be replaced.
+            tensors[name] = tensor.to(device, dtype if tensor.is_floating_point() else None, copy=True)
     return tensors
 
 
-def _same_names(what: str, wanted: set[str], given: set[str]) -> None:
+def _same_names(what: str, wanted: set[str], given: set[str], remedy: str = _REMEDY) -> None:
     if missing := sorted(wanted - given):
-        raise _unfit(f"{what} has no {_some(missing)}.")
+        raise _unfit(f"{what} has no {_some(missing)}.", remedy)
     if unknown := sorted(given - wanted):
-        raise _unfit(f"{what} has what does not belong to it: {_some(unknown)}.")
+        raise _unfit(f"{what} has what does not belong to it: {_some(unknown)}.", remedy)
 
 
 def _some(names: list[str]) -> str:
@@ -171,5 +175,5 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _unfit(message: str) -> UserError:
-    return UserError(message, "Get or import the model again.", title="Model incomplete")
+def _unfit(message: str, remedy: str) -> UserError:
+    return UserError(message, remedy, title="Model incomplete")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from ...errors import UserError
 from ...files import settings_hash
 from ...models import own_models
-from ...protocol import EngineChoice
+from ...progress import Progress
+from ...protocol import NO_MODEL, EngineChoice
 from ..flow import Flow
 from ..guide import shipped_guide
-from .config import Config
+from .adapters import ADAPTERS, Tuned, load_tuned
+from .config import Config, hashes_of
 from .devices import choose
 from .engine import HMInterpEngine
 from .generating import Way
-from .model import HASHES, HMInterp
+from .model import HMInterp
 
 _VERSION = "1"
 """Of how a model is used."""
@@ -38,30 +41,37 @@ def open_engine(choice: EngineChoice) -> HMInterpEngine:
     way = WAYS[choice.quality](config)
     decided: dict[str, object] = {
         "version": _VERSION,
-        "model": _hashes(folder),
+        "model": hashes_of(folder),
         "way": vars(way),
         "precision": str(place.dtype),
         "morph": Flow.version if config.seed_filling == "morph" else None,
     }
     morph = Flow() if config.seed_filling == "morph" else None
-    return HMInterpEngine(config, settings_hash(decided), partial(HMInterp.load, folder), place, guide, way, morph)
+    return HMInterpEngine(config, settings_hash(decided), loader(folder), place, guide, way, morph)
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    """What the model's files are, as was found when they were written: hashing gigabytes takes too long to wait for.
+def loader(folder: Path) -> Callable[[torch.device, torch.dtype, Progress], HMInterp]:
+    """What loads a model: a whole one, or one that was tuned on top of another, which must still be what it was.
 
     Raises
     ------
     UserError
-        When that is not there.
+        When that other one is not here, or was changed.
     """
+    file = folder / ADAPTERS
+    if not file.is_file():
+        return partial(HMInterp.load, folder)
+    tuned = Tuned.read(file)
+    remedy = "Bring it back, or tune the model that is here."
     try:
-        hashes = json.loads((folder / HASHES).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder / HASHES} cannot be read: {error}.", "Copy or import the whole model again."
-        ) from error
-    return {str(name): str(digest) for name, digest in hashes.items()}
+        base = model_folder(tuned.base)
+    except UserError as error:
+        wrong = f'{folder.name} was tuned on the model "{tuned.base}", which is not here.'
+        raise UserError(wrong, remedy, title="Model missing") from error
+    if hashes_of(base) != tuned.hashes:
+        wrong = f'{folder.name} was tuned on the model "{tuned.base}", which was changed since.'
+        raise UserError(wrong, remedy, title="Other model")
+    return partial(load_tuned, base, file)
 
 
 def _draft(config: Config) -> Way:
@@ -92,7 +102,7 @@ def model_folder(name: str) -> Path:
         raise UserError(
             "There is no model for HMInterp here.",
             "Get one as docs/models.md says (`vmg models list`); `flow` needs none.",
-            title="No model",
+            title=NO_MODEL,
         )
     if name in there:
         return there[name]

@@ -111,7 +111,7 @@ class Writer(_AtSite):
 
 
 class Reader(_AtSite):
-    """Attends over a frame's own tokens and the reference frames'."""
+    """Attends over a frame's own tokens, or its neighbours', and the reference frames'."""
 
     def __call__(
         self,
@@ -121,24 +121,52 @@ class Reader(_AtSite):
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
         references: References | None = None,
+        recurrent: int | None = None,
     ) -> Tensor:
-        """Attend; the words are diffusers'. Frames [B·F, N, C] stand together by gap."""
-        if references is None or encoder_hidden_states is not None:
+        """Attend; the words are diffusers'. Frames [B·F, N, C] stand together by gap.
+
+        With `recurrent`, which is F, keys and values are those of the frames before and after (`neighbours`).
+        """
+        if encoder_hidden_states is not None or (references is None and recurrent is None):
             attended: Tensor = super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
             return attended
-        batch = len(references.rows)
+        batch = len(references.rows) if references is not None else len(hidden_states) // (recurrent or 1)
         query, key, value = (
             project(hidden_states).unflatten(0, (batch, -1)) for project in (attn.to_q, attn.to_k, attn.to_v)
         )
-        keys, values = references.keys[self.name], references.values[self.name]
-        parts = []
-        for entries, rows in references.runs():
-            own_keys, own_values = key[entries], value[entries]
-            if rows is not None:
-                own_keys, own_values = _joined(own_keys, keys[rows]), _joined(own_values, values[rows])
-            parts.append(_attend(query[entries], own_keys, own_values, attn.heads))
-        out: Tensor = attn.to_out[1](attn.to_out[0](torch.cat(parts).flatten(0, 1)))
+        if recurrent is not None:
+            key, value = neighbours(key), neighbours(value)
+        if references is None:
+            mixed = _attend(query, key, value, attn.heads)
+        else:
+            keys, values = references.keys[self.name], references.values[self.name]
+            parts = []
+            for entries, rows in references.runs():
+                own_keys, own_values = key[entries], value[entries]
+                if rows is not None:
+                    own_keys, own_values = _joined(own_keys, keys[rows]), _joined(own_values, values[rows])
+                parts.append(_attend(query[entries], own_keys, own_values, attn.heads))
+            mixed = torch.cat(parts)
+        out: Tensor = attn.to_out[1](attn.to_out[0](mixed.flatten(0, 1)))
         return out
+
+
+def neighbours(tokens: Tensor) -> Tensor:
+    """What recurrent causal attention reads (Edit-Your-Motion, section III-C).
+
+    Parameters
+    ----------
+    tokens : [B, F, N, C]
+
+    Returns
+    -------
+    [B, F, 2 N, C]
+        The tokens of the frame before, then those of the frame after; the first and the last frame stand in for what
+        is not there. (Equation 9 prints the frame itself as the second one of the values; the text says the next.)
+    """
+    before = torch.cat([tokens[:, :1], tokens[:, :-1]], 1)
+    after = torch.cat([tokens[:, 1:], tokens[:, -1:]], 1)
+    return torch.cat([before, after], 2)
 
 
 def _joined(own: Tensor, reference: Tensor) -> Tensor:

@@ -82,19 +82,31 @@ class Conditions:
 
     def unconditional(self) -> Conditions:
         """Without what the person looks like; where she is and what is given stays (as in training)."""
-        return replace(self, tokens=torch.zeros_like(self.tokens), references=None, light=None)
+        return self.partly([False] * len(self.seed))
+
+    def partly(self, told: Sequence[bool]) -> Conditions:
+        """The conditions of B entries, of which only some [B] are told what the person looks like."""
+        if all(told):
+            return self
+        heard = torch.tensor(told).to(self.tokens).repeat_interleave(self.seed.shape[2])
+        return replace(
+            self,
+            tokens=self.tokens * heard[:, None, None],
+            references=self.references.batched(told) if self.references is not None and any(told) else None,
+            light=None if self.light is None or not any(told) else [x * heard[:, None, None, None] for x in self.light],
+        )
 
     def doubled(self) -> Conditions:
         """The unconditional half, then the conditional one, as one batch."""
-        flags = [False] * len(self.seed) + [True] * len(self.seed)
-        return Conditions(
-            tokens=torch.cat([torch.zeros_like(self.tokens), self.tokens]),
+        twice = replace(
+            self,
+            tokens=torch.cat([self.tokens] * 2),
             added=None if self.added is None else torch.cat([self.added] * 2),
             seed=torch.cat([self.seed] * 2),
             mask=torch.cat([self.mask] * 2),
-            references=None if self.references is None else self.references.batched(flags),
-            light=None if self.light is None else [torch.cat([torch.zeros_like(x), x]) for x in self.light],
+            light=None if self.light is None else [torch.cat([x] * 2) for x in self.light],
         )
+        return twice.partly([False] * len(self.seed) + [True] * len(self.seed))
 
 
 @torch.no_grad()
@@ -109,6 +121,7 @@ def sample(
     sampler: Sampler | None = None,
     two_pass: bool = False,
     fusion: Fusion | None = None,
+    start: Tensor | None = None,
     progress: Progress = SILENT,
     preview: Preview | None = None,
 ) -> Tensor:
@@ -133,6 +146,8 @@ def sample(
         Both halves of guidance one after the other: half of the memory, a little slower.
     fusion : Fusion, optional
         How a long gap is made.
+    start : float32 [B, c, N, h, w], optional
+        What the first step begins with (`inversion.invert`), instead of the seed's noise.
     progress : Progress, optional
         Updated before every call of the denoiser.
     preview : callable, optional
@@ -159,11 +174,12 @@ def sample(
     frames = tiles.frames.to(device)
     weight = config.guidance if guidance is None else guidance
     passes = 2 if two_pass and weight != 1 else 1
-    call = _Caller(denoiser, config, progress, len(moments) * len(frames) * passes)
-    start = draw_noise(tuple(clean.shape), config.frames, config.context, seed, how).to(device)
+    call = Caller(denoiser, config, progress, len(moments) * len(frames) * passes)
+    if start is None:
+        start = draw_noise(tuple(clean.shape), config.frames, config.context, seed, how)
+    start = start.to(device)
 
-    shown = {len(moments) * part // _PREVIEWS - 1 for part in range(1, _PREVIEWS)}
-
+    shown = previewed(len(moments))
     x = start
     for step, time in enumerate(moments):
         moment = torch.full((len(x),), time, device=device)
@@ -178,7 +194,28 @@ def sample(
     return torch.where(given, clean, x) if config.renoise_given else x
 
 
-class _Caller:
+def previewed(steps: int) -> set[int]:
+    """The steps, counted from 0, after which a preview is shown."""
+    return {steps * part // _PREVIEWS - 1 for part in range(1, _PREVIEWS)}
+
+
+def check_finite(said: Tensor) -> None:
+    """Look at what a network said.
+
+    Raises
+    ------
+    UserError
+        When its numbers are not finite.
+    """
+    if not said.isfinite().all():
+        raise UserError(
+            "The model's numbers ran over (NaN or infinity), so that there is no picture.",
+            "Choose bf16 or fp32 as the precision; if it is fp32 already, verify the model's files.",
+            title="Numbers ran over",
+        )
+
+
+class Caller:
     """Calls the denoiser, tells how far it is, and looks at what comes back."""
 
     def __init__(self, denoiser: Denoises, config: Config, progress: Progress, calls: int) -> None:
@@ -186,6 +223,7 @@ class _Caller:
         self._done, self._calls = 0, calls
 
     def __call__(self, noisy: Tensor, moment: Tensor, conditions: Conditions) -> Tensor:
+        """What it says, in float32."""
         self._progress.update(self._done / self._calls)
         self._done += 1
         if self._widened:
@@ -193,17 +231,12 @@ class _Caller:
         said = self._denoiser(
             noisy, moment, conditions.tokens, conditions.added, conditions.references, conditions.light
         ).float()
-        if not said.isfinite().all():
-            raise UserError(
-                "The model's numbers ran over (NaN or infinity), so that there is no picture.",
-                "Choose bf16 or fp32 as the precision; if it is fp32 already, verify the model's files.",
-                title="Numbers ran over",
-            )
+        check_finite(said)
         return said
 
 
 def _guided(
-    call: _Caller, noisy: Tensor, moment: Tensor, conditions: Conditions, weight: float, two_pass: bool
+    call: Caller, noisy: Tensor, moment: Tensor, conditions: Conditions, weight: float, two_pass: bool
 ) -> Tensor:
     """Classifier-free guidance (Ho and Salimans 2022, equation 6)."""
     if weight == 1:

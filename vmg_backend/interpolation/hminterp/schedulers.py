@@ -63,6 +63,11 @@ class Noise:
         kept, lost = self._rates(moment, noisy)
         return (noisy - lost * said) / kept if self.prediction == "epsilon" else kept * noisy - lost * said
 
+    def noise(self, said: Tensor, noisy: Tensor, moment: Tensor) -> Tensor:
+        """The noise that the network means, as `clean` is the signal."""
+        kept, lost = self._rates(moment, noisy)
+        return said if self.prediction == "epsilon" else kept * said + lost * noisy
+
     def _rates(self, moment: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         kept = self.kept.to(like.device)[moment].view(-1, *[1] * (like.ndim - 1))
         return kept.sqrt(), (1 - kept).sqrt()

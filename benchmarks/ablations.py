@@ -1,0 +1,166 @@
+"""The paper's ablations (tables 5 and 6) in miniature: trained and measured on one footage.
+
+    python benchmarks/ablations.py FOOTAGE --minutes 2 --seeds 3 --folder FOLDER --out RESULT.json [--rows P SI ...]
+
+Every row of `recipes.ablations` is trained with each seed on the same clips, for as many steps as take the given
+minutes, and fills the same gaps, which are not trained on. Rows are compared gap by gap: mean difference of PSNR near
+the person, and a 95 % interval over gaps and seeds. A row that is done is kept in FOLDER, so the benchmark can be
+stopped and started again. The paper's figures stand beside ours; only their order can be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vmg_backend.evaluation.picture_metrics import likeness
+from vmg_backend.interpolation.fill import Material
+from vmg_backend.interpolation.guide import PoseGuide
+from vmg_backend.interpolation.hminterp.config import TINY as TINY_CONFIG
+from vmg_backend.interpolation.hminterp.model import HMInterp
+from vmg_backend.jobs import Source, analyze
+from vmg_backend.library import FootageLibrary
+from vmg_backend.motion.baselines import baselines
+from vmg_backend.training.hminterp.clips import Clips
+from vmg_backend.training.hminterp.personal import engine_of
+from vmg_backend.training.hminterp.preparing import prepare
+from vmg_backend.training.hminterp.recipes import PERSONAL, Ablation, Recipe, ablations
+from vmg_backend.training.hminterp.runs import Run
+from vmg_backend.training.hminterp.trainer import Means, Trainer
+from vmg_backend.training.hminterp.validation import TrueGap, filled, true_gap
+
+CONFIG = replace(
+    TINY_CONFIG, name="ablation", frames=14, size=64, latent_channels=8, autoencoder=(32, 64, 96, 96),
+    channels=(64, 128), pose_channels=(16, 16, 32, 64), decoder_channels=(32, 64, 96, 96), steps=6, sampler="dpm++",
+    guidance=1.0, licence="That of the footage.", source="benchmarks/ablations.py",
+)  # fmt: skip
+ORDERS = (
+    ("P", "SI, then P + SI"), ("P", "SI"), ("P + SI", "SI, then P + SI"), ("SI", "SI, then P + SI"),
+    ("no reference decoder", "zero-padded decoder"), ("zero-padded decoder", "HMInterp, s = 1"),
+    ("no guidance", "linear guidance"), ("linear guidance", "HMInterp, s = 1"), ("HMInterp, s = 1", "HMInterp, s = 3"),
+)  # fmt: skip
+"""Pairs of which the paper has the second one better."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("footage", type=Path)
+    parser.add_argument("--fps", type=Fraction)
+    parser.add_argument("--library", type=Path)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of training for each model")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--gaps", type=int, default=8, help="that are measured, the fast ones first")
+    parser.add_argument("--rows", nargs="+")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    words = parser.parse_args()
+    library = FootageLibrary(words.library) if words.library else FootageLibrary()
+    (analysis,) = analyze([Source(words.footage, words.fps)], library)
+    material = Material(analysis.footage, analysis.track, library.plate(analysis.footage))
+    _, decoder, seed_stage, pose_stage = PERSONAL.stages
+    stages = (
+        replace(PERSONAL.stages[0], batch=2, rate=5e-3), replace(decoder, batch=1, frames=4),
+        replace(seed_stage, batch=1, rate=6e-3, hands=1.0, keep=0.99),
+        replace(pose_stage, batch=1, rate=6e-3, hands=1.0, keep=0.99),
+    )  # fmt: skip
+    base = Recipe("ablation", CONFIG, stages, "Of benchmarks/ablations.py.")
+    # As much context as any row needs, so that all have the same clips and gaps.
+    widest = replace(CONFIG, context=3, frames=CONFIG.made + 6)
+    clips = prepare([analysis], widest, words.folder / "clips")
+    gaps = [true_gap(material, one) for one in sorted(clips.held_out, key=lambda one: not one.fast)][: words.gaps]
+    base = replace(base, config=replace(CONFIG, aspect=clips.aspect))
+    base = base.scaled(60.0 * words.minutes / _seconds(base, clips, words.folder))
+    rows = [row for row in ablations(base) if not words.rows or row.name in words.rows]
+    scores: dict[str, list[list[dict[str, float]]]] = {row.name: [] for row in rows}
+    for seed in range(1, words.seeds + 1):
+        for row in rows:
+            print(f"seed {seed}: {row.name}", flush=True)
+            scores[row.name].append(_measured(row, seed, clips, gaps, words.folder))
+            told = _told(rows, scores, gaps)
+            words.out.write_text(
+                json.dumps(
+                    {
+                        "footage": analysis.footage.name,
+                        "steps": {stage.name: stage.steps for stage in base.stages},
+                        **told,
+                    },
+                    indent=1,
+                )
+            )  # noqa: E501
+    print(json.dumps(told["orders"], indent=1))
+
+
+def _seconds(recipe: Recipe, clips: Clips, folder: Path) -> float:
+    return Trainer(recipe, clips, Run(folder / "costs", recipe), Means(cpu=True)).seconds_left
+
+
+def _measured(row: Ablation, seed: int, clips: Clips, gaps: list[TrueGap], folder: Path) -> list[dict[str, float]]:
+    """How near a row's model comes in each gap; from the folder where it is known."""
+    done = folder / f"{row.name}-{seed}.json".replace(" ", "_")
+    if done.exists():
+        return json.loads(done.read_text())
+    model = _model(replace(row.recipe, seed=seed), clips, folder)
+    found = []
+    for one in gaps:
+        engine = engine_of(model)
+        if row.guidance == "linear":
+            engine.guide = PoseGuide(baselines()["linear"], "linear")
+        told = one
+        if row.guidance == "none":
+            model.pose_guider = None
+        made = filled(told, engine, led=False)
+        found.append(asdict(likeness(made, one.frames, one.joints)))
+    done.write_text(json.dumps(found))
+    return found
+
+
+def _model(recipe: Recipe, clips: Clips, folder: Path) -> HMInterp:
+    """Trained, or as it was trained before: stages that rows have in common are learned once."""
+    kept = folder / "models" / f"{recipe.name}-{recipe.seed}"
+    if not kept.exists():
+        Trainer(recipe, clips, Run(folder / "runs" / kept.name, recipe), Means(cpu=True)).run().save(kept)
+    return HMInterp.load(kept)
+
+
+def _told(rows: list[Ablation], scores: dict[str, list[list[dict[str, float]]]], gaps: list[TrueGap]) -> dict[str, Any]:
+    values = {
+        name: np.array([[gap["person_psnr"] for gap in one] for one in each]) for name, each in scores.items() if each
+    }
+    table = {
+        row.name: {"table": row.table, "person_psnr": round(float(values[row.name].mean()), 3),
+                   "psnr": round(float(np.mean([[gap["psnr"] for gap in one] for one in scores[row.name]])), 3),
+                   "seeds": len(values[row.name]), "paper": dict(row.paper)}
+        for row in rows if row.name in values
+    }  # fmt: skip
+    orders = []
+    fast = np.array([one.fast for one in gaps])
+    for worse, better in ORDERS:
+        if worse in values and better in values:
+            seeds = min(len(values[worse]), len(values[better]))
+            difference = values[better][:seeds] - values[worse][:seeds]
+            kinds = {"all": difference, "fast": difference[:, fast]}
+            orders.append({"worse": worse, "better": better, **{kind: _interval(each) for kind, each in kinds.items()}})
+    return {"gaps": len(gaps), "fast": int(fast.sum()), "rows": table, "orders": orders}
+
+
+def _interval(differences: np.ndarray) -> dict[str, float]:
+    """Mean, and a 95 % interval with gaps and seeds drawn anew."""
+    random = np.random.default_rng(0)
+    seeds, gaps = differences.shape
+    if not gaps:
+        return {}
+    drawn = [
+        differences[random.integers(seeds, size=seeds)][:, random.integers(gaps, size=gaps)].mean() for _ in range(2000)
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return {"mean": round(float(differences.mean()), 3), "low": round(float(low), 3), "high": round(float(high), 3)}
+
+
+if __name__ == "__main__":
+    main()

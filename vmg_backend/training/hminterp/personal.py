@@ -1,0 +1,204 @@
+"""A model of one person, from their own footage: the whole chain."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ...errors import UserError
+from ...evaluation.picture_metrics import likeness
+from ...files import write_json
+from ...interpolation.engines import make_engine
+from ...interpolation.fill import Material
+from ...interpolation.guide import shipped_guide
+from ...interpolation.hminterp.devices import choose
+from ...interpolation.hminterp.engine import HMInterpEngine
+from ...interpolation.hminterp.generating import Way
+from ...interpolation.hminterp.model import HMInterp
+from ...models import OWN, models_root
+from ...progress import SILENT, Progress
+from ...protocol import EngineChoice
+from .clips import Clips
+from .preparing import prepare
+from .recipes import Recipe, Stage
+from .runs import Moment, Run
+from .trainer import Means, Trainer
+from .validation import TrueGap, filled, strip, true_gap, validate, wins
+
+if TYPE_CHECKING:
+    from ...jobs import Analysis
+    from ...library import FootageLibrary
+
+VALIDATION = "validation.json"
+"""Beside a model that was trained here: how it fared on gaps that it has not seen."""
+_CLIPS = 0.05
+"""Share of the whole that preparing the clips takes, roughly; and validating at the end:"""
+_VALIDATING = 0.05
+_WATCHED = 2
+"""Gaps that are looked at in the course of a training."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of it.
+
+    Attributes
+    ----------
+    model : Path
+        Its folder.
+    result : dict
+        Of `validation.validate`.
+    better : bool
+        Whether it is nearer to the real person than `fade` and `flow`, so that it may become the default.
+    """
+
+    model: Path
+    result: dict[str, Any]
+    better: bool
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a training will take, told once its first steps were tried.
+
+    Attributes
+    ----------
+    steps : dict of str to int
+        Of each stage.
+    seconds : float
+        That are left of the training.
+    """
+
+    steps: dict[str, int]
+    seconds: float
+
+
+def train_on(
+    analyses: Sequence[Analysis],
+    library: FootageLibrary,
+    name: str,
+    recipe: Recipe,
+    *,
+    begin: HMInterp | None = None,
+    minutes: float | None = None,
+    means: Means | None = None,
+    progress: Progress = SILENT,
+    told: Callable[[Estimate], None] | None = None,
+) -> Trained:
+    """Train a model on footage of one person; or go on with it, where a run of that name was stopped.
+
+    Parameters
+    ----------
+    analyses : sequence of Analysis
+    library : FootageLibrary
+        Has the empty backgrounds.
+    name : str
+        Of the model.
+    recipe : Recipe
+    begin : HMInterp, optional
+        What the training begins with, whose config the new model has; by default an untrained one of the recipe's.
+    minutes : float, optional
+        The recipe's steps are scaled so that the training takes about so long here; by default they stay as they are.
+    means : Means, optional
+    progress : Progress
+        A training that is cancelled goes on from there when it is started again.
+    told : callable, optional
+        Gets the estimate, before the training begins in earnest.
+
+    Raises
+    ------
+    UserError
+        When there is too little to be learned, or a model of that name is there already.
+    """
+    folder, model_folder = models_root() / "runs" / name, models_root() / OWN / name
+    if model_folder.exists():
+        raise UserError(f'There is a model "{name}" already.', "Choose another name, or delete that model's folder.")
+    means = means or Means()
+    if begin is not None:
+        recipe = replace(recipe, config=begin.config)
+    clips = prepare(analyses, recipe.config, folder / "clips", progress=progress.part(0.0, _CLIPS, "Preparing clips"))
+    if not clips.held_out:
+        raise UserError(
+            "The footage is too short to keep gaps out of the training by which it can be judged.",
+            "Add footage: half a minute of movement is little, two minutes are good.",
+            title="Too little footage",
+        )
+    own = _own(recipe, name, clips)
+    if Run.begun(folder / "run"):
+        own = Run.recipe_of(folder / "run")
+    elif minutes is not None:
+        own = _scaled(own, clips, minutes, means, begin)
+    run = Run(folder / "run", own)
+    trainer = Trainer(own, clips, run, means, begin)
+    if told:
+        told(Estimate({stage.name: stage.steps for stage in own.stages}, trainer.seconds_left))
+    materials = {one.footage.id: Material(one.footage, one.track, library.plate(one.footage)) for one in analyses}
+    gaps = [true_gap(materials[one.footage], one) for one in clips.held_out]
+    watch = Watcher(run, gaps[:: max(1, len(gaps) // _WATCHED)][:_WATCHED])
+    model = trainer.run(progress.part(_CLIPS, 1.0 - _VALIDATING), watch)
+    result = judged(model, gaps, progress.part(1.0 - _VALIDATING, 1.0, "Validating"))
+    write_json(run.folder / VALIDATION, result)
+    model.save(model_folder)
+    shutil.copyfile(run.folder / VALIDATION, model_folder / VALIDATION)
+    return Trained(model_folder, result, wins(result))
+
+
+def judged(model: HMInterp, gaps: Sequence[TrueGap], progress: Progress = SILENT) -> dict[str, Any]:
+    """The model beside `fade` and `flow` on gaps that it has not seen, led by generated skeletons."""
+    engines = {"hminterp": engine_of(model)} | {name: make_engine(EngineChoice(name)) for name in ("fade", "flow")}
+    return validate(gaps, engines, progress)
+
+
+def engine_of(model: HMInterp) -> HMInterpEngine:
+    """The engine of a model that is in the memory."""
+    device = "cpu" if next(model.parameters()).device.type == "cpu" else "auto"
+    place = replace(choose(device), dtype=torch.float32)
+    return HMInterpEngine(model.config, "in training", lambda *_: model, place, shipped_guide(), Way())
+
+
+class Watcher:
+    """Looks at a model in the course of its training: how near it comes in some gaps, and a strip of each.
+
+    Parameters
+    ----------
+    run : Run
+    gaps : sequence of TrueGap
+    """
+
+    def __init__(self, run: Run, gaps: Sequence[TrueGap]) -> None:
+        self._run = run
+        self._gaps = gaps
+
+    def __call__(self, model: HMInterp, stage: Stage, moment: Moment, progress: Progress) -> dict[str, float]:
+        """What goes into the curves."""
+        if stage.aim != "interpolator":
+            return {}
+        engine = engine_of(model)
+        scores = []
+        for number, one in enumerate(self._gaps):
+            progress.check()
+            made = filled(one, engine, led=False, progress=progress.part(0.0, 0.0))
+            scores.append(likeness(made, one.frames, one.joints).person_psnr)
+            self._run.picture(f"{stage.name}-{moment.step:06d}-{number}", strip(made, one.frames))
+        return {"person_psnr": float(np.mean(scores))}
+
+
+def _own(recipe: Recipe, name: str, clips: Clips) -> Recipe:
+    """The recipe of a model of that name, which sees what the clips show."""
+    names = ", ".join(source["name"] for source in clips.told["sources"])
+    config = replace(recipe.config, name=name, aspect=clips.aspect, source=f"Trained on {names}.")
+    return replace(recipe, config=config)
+
+
+def _scaled(recipe: Recipe, clips: Clips, minutes: float, means: Means, begin: HMInterp | None) -> Recipe:
+    """The recipe with as many steps as the minutes allow here."""
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = Trainer(recipe, clips, Run(Path(scratch) / "run", recipe), means, begin).seconds_left
+    return recipe.scaled(60.0 * minutes / whole)

@@ -1,0 +1,92 @@
+"""The verbs of ``vmg train`` for HMInterp."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from ... import jobs
+from ...errors import UserError
+from ...interpolation.hminterp.model import HMInterp
+from ...interpolation.hminterp.opening import model_folder
+from ...progress import Progress
+from ...words import library_of, sources_of
+from .personal import Estimate, Trained, train_on
+from .preparing import videos_in
+from .recipes import RECIPES, Recipe
+from .trainer import Means
+
+_ANALYSING = 0.1
+"""Share of the whole that estimating the poses takes, where they are not known yet."""
+
+
+def train_personal(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """``vmg train personal``."""
+    return _train(words, progress, words.minutes, None)
+
+
+def train_hminterp(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """``vmg train hminterp``."""
+    return _train(words, progress, None, HMInterp.load(model_folder(words.begin)) if words.begin else None)
+
+
+def _train(
+    words: argparse.Namespace, progress: Progress, minutes: float | None, begin: HMInterp | None
+) -> dict[str, Any]:
+    if not re.fullmatch(r"[\w][\w .-]*", words.name):
+        raise UserError(f'"{words.name}" cannot be the name of a model.', "Use letters, digits, spaces, - and _.")
+    recipe = _recipe(words.recipe)
+    words.footage = videos_in(words.footage)
+    library = library_of(words)
+    analyses = jobs.analyze(sources_of(words), library, progress.part(0.0, _ANALYSING), together=False)
+    trained = train_on(
+        analyses,
+        library,
+        words.name,
+        recipe,
+        begin=begin,
+        minutes=minutes,
+        means=Means(words.precision, words.thrifty, words.device == "cpu"),
+        progress=progress.part(_ANALYSING, 1.0),
+        told=_tell,
+    )
+    return {
+        "model": str(trained.model),
+        "better": trained.better,
+        "means": trained.result["means"],
+        "over": trained.result["over"],
+        "summary": _summary(words.name, trained),
+    }
+
+
+def _recipe(name: str) -> Recipe:
+    if name in RECIPES:
+        return RECIPES[name]
+    file = Path(name)
+    if not file.is_file():
+        raise UserError(f'There is no recipe "{name}".', f"Choose one of {', '.join(RECIPES)}, or name a JSON file.")
+    try:
+        return Recipe.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise UserError(f"{file} is no JSON: {error}.", "Write it as the recipes of a run's folder are.") from error
+
+
+def _tell(estimate: Estimate) -> None:
+    steps = ", ".join(f"{name} {count}" for name, count in estimate.steps.items())
+    print(f"Steps: {steps}; about {estimate.seconds / 60.0:.0f} min.", file=sys.stderr)
+
+
+def _summary(name: str, trained: Trained) -> str:
+    means = trained.result["means"]["all"]
+    lines = [
+        f"{name}: {trained.model}",
+        f"On {len(trained.result['gaps'])} gaps that were not trained on, near the person:",
+    ]
+    lines += [f"  {engine:9} {scores['person_psnr']:6.2f} dB" for engine, scores in means.items()]
+    if not trained.better:
+        lines.append("It does not win over both: keep `flow`, or train longer and on more footage.")
+    return "\n".join(lines)
