@@ -21,12 +21,13 @@ import numpy as np
 
 from vmg_backend.evaluation.picture_metrics import likeness
 from vmg_backend.interpolation.fill import Material
-from vmg_backend.interpolation.guide import PoseGuide
+from vmg_backend.interpolation.guide import PoseGuide, shipped_guide
 from vmg_backend.interpolation.hminterp.config import TINY as TINY_CONFIG
 from vmg_backend.interpolation.hminterp.model import HMInterp
 from vmg_backend.jobs import Source, analyze
 from vmg_backend.library import FootageLibrary
 from vmg_backend.motion.baselines import baselines
+from vmg_backend.pose.skeletons import MOTION
 from vmg_backend.training.hminterp.clips import Clips
 from vmg_backend.training.hminterp.personal import engine_of
 from vmg_backend.training.hminterp.preparing import prepare
@@ -92,7 +93,7 @@ def main() -> None:
                     },
                     indent=1,
                 )
-            )  # noqa: E501
+            )
     print(json.dumps(told["orders"], indent=1))
 
 
@@ -108,13 +109,10 @@ def _measured(row: Ablation, seed: int, clips: Clips, gaps: list[TrueGap], folde
     model = _model(replace(row.recipe, seed=seed), clips, folder)
     found = []
     for one in gaps:
-        engine = engine_of(model)
-        if row.guidance == "linear":
-            engine.guide = PoseGuide(baselines()["linear"], "linear")
-        told = one
+        guide = PoseGuide(baselines(MOTION)["linear"], "linear") if row.guidance == "linear" else shipped_guide()
         if row.guidance == "none":
             model.pose_guider = None
-        made = filled(told, engine, led=False)
+        made = filled(one, engine_of(model, guide), led=False)
         found.append(asdict(likeness(made, one.frames, one.joints)))
     done.write_text(json.dumps(found))
     return found

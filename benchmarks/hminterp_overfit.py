@@ -51,7 +51,7 @@ LENGTH = 12
 SHARES = {"autoencoder": 0.33, "decoder": 0.17, "pose": 0.5}
 CONFIG = replace(
     TINY, name="overfit", frames=LENGTH + 2, size=96, latent_channels=8, autoencoder=(32, 64, 96, 96),
-    channels=(64, 128), pose_channels=(16, 16, 32, 64), decoder_channels=(32, 64, 96, 96), steps=12, sampler="dpm++",
+    channels=(64, 128), pose_channels=(16, 16, 32, 64), decoder_channels=(32, 64, 96, 96), steps=6, sampler="dpm++",
     guidance=1.0, licence="That of the footage.", source="benchmarks/hminterp_overfit.py",
 )  # fmt: skip
 _AUTOENCODER, _DECODER, _, _POSE = PERSONAL.stages
@@ -61,7 +61,7 @@ RECIPE = Recipe(
     (
         replace(_AUTOENCODER, batch=2, rate=5e-3),
         replace(_DECODER, batch=1, frames=4),
-        replace(_POSE, batch=1, rate=2e-3, hands=1.0, snr=0.0, unconditional=0.0, keep=0.99),
+        replace(_POSE, batch=1, rate=6e-3, hands=1.0, snr=0.0, unconditional=0.0, keep=0.99),
     ),
     "One window, learned by heart.",
 )
@@ -184,7 +184,7 @@ def train(clip: OneWindow, minutes: float, folder: Path) -> tuple[HMInterp, dict
         "steps": dict(zip(SHARES, steps, strict=True)),
         "seconds": round(time.monotonic() - begun),
         "losses": losses,
-    }  # noqa: E501
+    }
 
 
 def compare(

@@ -22,6 +22,7 @@ import numpy as np
 from vmg_backend.evaluation.picture_metrics import Likeness, likeness
 from vmg_backend.interpolation.engines import make_engine
 from vmg_backend.interpolation.fill import Material
+from vmg_backend.interpolation.guide import shipped_guide
 from vmg_backend.interpolation.hminterp.config import TINY
 from vmg_backend.interpolation.hminterp.model import HMInterp
 from vmg_backend.interpolation.interpolator import Interpolator
@@ -77,13 +78,13 @@ def main() -> None:
     material = Material(b.footage, b.track, library.plate(b.footage))
     gaps = [true_gap(material, each) for each in clips.held_out[: words.gaps]]
     scores = {name: measured(gaps, make_engine(EngineChoice(name))) for name in ("fade", "flow")}
-    scores["untuned"] = measured(gaps, engine_of(HMInterp.load(base)))
+    scores["untuned"] = measured(gaps, engine_of(HMInterp.load(base), shipped_guide()))
     parameters = 0
     for name, row in ROWS.items():
         model, recipe = HMInterp.load(base), row.scaled(words.share, words.rate)
         adapters = tune(model, clips.folder, words.folder / "runs" / name, recipe, progress=said())
         parameters = sum(each.numel() for each in adapters.parameters())
-        scores[name] = measured(gaps, engine_of(model))
+        scores[name] = measured(gaps, engine_of(model, shipped_guide()))
     best = near(scores["two stages"])
     result = {
         "a": a.footage.name,

@@ -503,6 +503,8 @@ class Hardware:
         Packages that are not installed, without which no model runs.
     lacking : tuple of Lacking
         Engines that cannot run before a download.
+    runs : tuple of StoppedRun
+        Trainings that were begun and are not done; the running one among them.
     """
 
     devices: tuple[Device, ...]
@@ -510,6 +512,7 @@ class Hardware:
     folder: str
     missing: tuple[str, ...]
     lacking: tuple[Lacking, ...] = ()
+    runs: tuple[StoppedRun, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -584,6 +587,148 @@ class FilledAll:
     kept: int
 
 
+# plan_training: Train -> TrainingPlan, before it begins; loads torch, and rehearses a step, which takes seconds.
+# train: Train -> Trained; the notification `learned` (a Learned) whenever something was measured. A training that was
+# cancelled, or whose process died, goes on when the same is asked for again. forget_run: RunName -> Runs
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model of the person in some footage.
+
+    Attributes
+    ----------
+    name : str
+        Of the model, and of the run.
+    footages : tuple of FootageUse
+    minutes : float or None
+        About so long it may take here; None for as many steps as the recipe has. A run that goes on keeps its steps.
+    device, precision : str
+        As of `EngineChoice`; the precision "auto" is "fp32".
+    thrifty : bool
+        Less memory, more time (gradient checkpointing).
+    recipe : str
+    library : str
+    """
+
+    name: str
+    footages: tuple[FootageUse, ...]
+    minutes: float | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    thrifty: bool = False
+    recipe: str = "personal"
+    library: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training would take.
+
+    Attributes
+    ----------
+    device : str
+        As people call it.
+    minutes : float
+        That are worth their while there.
+    frames : int
+        That show the person well enough to be learned from; repeated ones among them, which only decoding tells.
+    memory, memory_thrifty, free : int
+        Bytes of the device: what it would take at most, thriftily or not, and what it has.
+    disk, free_disk : int
+        Bytes: what clips and states would take at most, and what there is.
+    folder : str
+        Where these lie.
+    remark : str
+        A sentence on what speaks against it; "" where nothing does.
+    """
+
+    device: str
+    minutes: float
+    frames: int
+    memory: int
+    memory_thrifty: int
+    free: int
+    disk: int
+    free_disk: int
+    folder: str
+    remark: str = ""
+
+
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The notification ``learned``: how a training goes.
+
+    Attributes
+    ----------
+    request : int
+    stage : str
+    step, steps : int
+        Of the stage.
+    done : float
+        Share of all steps.
+    losses : tuple of (int, float, float)
+        The stage's number, the share of all steps, the loss; at most `CURVE_POINTS`, means of what lies between.
+    checks : tuple of (float, float)
+        Share of all steps, and how near the model then came to the real person in gaps that it is not taught, dB of
+        PSNR; at most `CURVE_POINTS`.
+    """
+
+    request: int
+    stage: str
+    step: int
+    steps: int
+    done: float
+    losses: tuple[tuple[int, float, float], ...]
+    checks: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes
+    ----------
+    model : ModelHere
+    better : bool
+        Whether it is nearer to the real person than each engine that needs no model, so that it may be chosen.
+    over : dict of str to float
+        By how many dB of PSNR it is nearer than each of them, on the mean over gaps.
+    gaps : int
+        Number of those gaps, which it was not taught.
+    """
+
+    model: ModelHere
+    better: bool
+    over: dict[str, float]
+    gaps: int
+
+
+@dataclass(frozen=True)
+class StoppedRun:
+    """A training that can go on: what was asked for, and the share of its steps that is done and kept."""
+
+    asked: Train
+    done: float
+
+
+@dataclass(frozen=True)
+class RunName:
+    """A training's name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The trainings that can go on."""
+
+    runs: tuple[StoppedRun, ...]
+
+
 # library: Place -> LibrarySize; clear_library: Place -> LibrarySize
 
 
@@ -615,12 +760,15 @@ METHODS: dict[str, tuple[type | None, type]] = {
     "hardware": (Look, Hardware),
     "model": (ModelFolder, ModelHere),
     "release": (Look, Hardware),
+    "plan_training": (Train, TrainingPlan),
+    "train": (Train, Trained),
+    "forget_run": (RunName, Runs),
     "library": (Place, LibrarySize),
     "clear_library": (Place, LibrarySize),
 }
 """Each method with the record of its parameters and that of its result."""
 
-ASIDE = ("hardware", "model")
+ASIDE = ("hardware", "model", "plan_training")
 """Methods that are answered beside the others."""
 
 NOT_INSTALLED = "Not installed"

@@ -31,7 +31,7 @@ from vmg_backend.training.hminterp.one_shot import JOINT, RECIPES, TWO_STAGES, P
 from vmg_backend.training.hminterp.trainer import Means  # noqa: E402
 
 BASE = replace(TINY, frames=4, size=32, decoder="none")
-SMALL = replace(TWO_STAGES.scaled(0.01), adaptation=Adaptation(4, 32))
+SMALL = replace(TWO_STAGES.scaled(1 / 150), adaptation=Adaptation(4, 32))
 CPU = Means(cpu=True)
 ROWS, SIDE = 8, 32
 

@@ -40,7 +40,7 @@ from vmg_backend.training.hminterp import held_out as holding
 from vmg_backend.training.hminterp import preparing
 from vmg_backend.training.hminterp.arrays import ArrayWriter
 from vmg_backend.training.hminterp.clips import FILE, Clips, Filters
-from vmg_backend.training.hminterp.held_out import GUARD, LENGTH, HeldOut, Run
+from vmg_backend.training.hminterp.held_out import GUARD, LENGTH, HeldOut, Stretch
 from vmg_backend.training.hminterp.preparing import prepare, repeated, videos_in
 
 CONFIG = replace(TINY, pose_style="vmg")
@@ -188,18 +188,18 @@ def test_the_aspect_of_the_config_is_kept(stroller, tmp_path):
     assert clips.aspect == 2.0
 
 
-@pytest.mark.parametrize("frames", [1, 5, F])
-def test_every_good_window_is_there_once_and_no_other(walker, tmp_path, frames):
+def test_every_good_window_is_there_once_and_no_other(walker, tmp_path):
     held = HeldOut(walker.footage.id, tuple(range(20, 24)), 1, True)
     clips = prepare([walker], CONFIG, tmp_path / "clips", held_out=[held], filters=ALL)
     beside = set(range(20 - GUARD, 24 + GUARD))
     bad = beside | set(range(90, 96)) | {120}
-    good = [
-        list(range(first, first + frames))
-        for first in range(160 - frames + 1)
-        if not bad & set(range(first, first + frames)) and not first < 50 <= first + frames - 1
-    ]
-    assert sorted(frames_of(clips, window) for window in clips.windows(frames)) == good
+    for frames in (1, 5, F):
+        good = [
+            list(range(first, first + frames))
+            for first in range(160 - frames + 1)
+            if not bad & set(range(first, first + frames)) and not first < 50 <= first + frames - 1
+        ]
+        assert sorted(frames_of(clips, window) for window in clips.windows(frames)) == good
     counts = clips.told["counts"]
     used = 160 - len(bad)
     assert counts["frames"] == {
@@ -216,7 +216,7 @@ def test_runs_too_short_and_ranges_are_left_out(walker, tmp_path):
     assert set(np.concatenate(rows_of(clips))) == set(range(10, 31)) | set(range(106, 120))
     frames = clips.told["counts"]["frames"]
     assert sum(frames.values()) == 160
-    assert frames["too short a run"] == 5 + 5
+    assert frames["too short a stretch"] == 5 + 5
 
 
 def test_repeated_frames_are_left_out(tmp_path):
@@ -254,19 +254,19 @@ def test_windows_in_which_nobody_moves_are_few(walker, tmp_path):
     assert len(clips.windows(1)) == 160
 
 
-def run_of(footage: str, count: int, speed: np.ndarray, first: int = 0) -> Run:
-    return Run(footage, np.arange(first, first + count, dtype=np.int32), speed.astype(np.float32))
+def stretch_of(footage: str, count: int, speed: np.ndarray, first: int = 0) -> Stretch:
+    return Stretch(footage, np.arange(first, first + count, dtype=np.int32), speed.astype(np.float32))
 
 
 @pytest.mark.parametrize(("count", "gaps"), [(40, 0), (60, 1), (150, 2), (200, 3), (600, 4), (2000, 12)])
 def test_held_out_gaps_are_spread_over_fast_and_slow(count, gaps):
     speed = 1 + np.sin(np.arange(count) / 15)
-    run = run_of("a", count, speed)
-    found = holding.choose([run], 3, 1)
+    stretch = stretch_of("a", count, speed)
+    found = holding.choose([stretch], 3, 1)
     assert len(found) == gaps
-    assert found == holding.choose([run], 3, 1)
+    assert found == holding.choose([stretch], 3, 1)
     if gaps > 2:
-        assert found != holding.choose([run], 3, 2)
+        assert found != holding.choose([stretch], 3, 2)
         assert abs(sum(one.fast for one in found) - gaps / 2) <= 0.5
         middles = [one.frames[len(one.frames) // 2] for one in found]
         assert all(k * count / gaps - 20 <= middle <= (k + 1) * count / gaps + 20 for k, middle in enumerate(middles))
@@ -277,7 +277,7 @@ def test_held_out_gaps_are_spread_over_fast_and_slow(count, gaps):
         assert (speed[list(one.gap)].mean() >= np.median(where)) == one.fast
     for one, other in pairwise(found):
         assert other.frames[0] - one.frames[-1] > 2 * GUARD
-    left, held, beside = holding.without(run, found)
+    left, held, beside = holding.without(stretch, found)
     assert held == gaps * (LENGTH + 6)
     assert sum(len(one.numbers) for one in left) + held + beside == count
     assert held + beside <= count / 2
@@ -289,9 +289,9 @@ def test_held_out_gaps_are_spread_over_fast_and_slow(count, gaps):
 
 def test_held_out_gaps_come_from_all_footages():
     speed = np.ones(400)
-    found = holding.choose([run_of("a", 400, speed), run_of("b", 400, speed)], 3, 1)
+    found = holding.choose([stretch_of("a", 400, speed), stretch_of("b", 400, speed)], 3, 1)
     assert {one.footage for one in found} == {"a", "b"}
-    (whole,), held, beside = holding.without(run_of("c", 400, speed), found)
+    (whole,), held, beside = holding.without(stretch_of("c", 400, speed), found)
     assert (len(whole.numbers), held, beside) == (400, 0, 0)
 
 
@@ -404,7 +404,7 @@ def test_batches_have_the_shapes_of_the_contract(ready):
 def test_large_hands_weigh_more_where_they_are(stroller, tmp_path):
     image, confidence = stroller.track.image.copy(), stroller.track.confidence.copy()
     for hand in (MEDIAPIPE.left_hand, MEDIAPIPE.right_hand):
-        image[:, hand] = image[:, hand[:1]] + np.random.default_rng(hand[0]).uniform(-15, 15, (21, 2))
+        image[:, hand] = image[:, hand[:1]] + np.random.default_rng(hand[0]).uniform(-22, 22, (21, 2))
     confidence[50:, MEDIAPIPE.right_hand] = 0.3
     analysis = Analysis(stroller.footage, track_of(image, confidence))
     clips = prepare([analysis], CONFIG, tmp_path / "clips", held_out=())

@@ -67,12 +67,13 @@ def test_the_guides_commands_run(
 ) -> None:
     blocks = re.findall(r"```\n(vmg .*?)\n```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines()]
-    assert [command.split()[1] for command in commands] == ["train", "train", "cut", "train"]
+    assert [command.split()[1] for command in commands] == ["train", "train", "cut", "train", "train"]
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(sample.PERFORMER, "dance.mp4")
     shutil.copyfile(sample.MUSIC, "song.ogg")
     short = ["--range", "0-239", "--library", str(sample_library.root)]
-    for command in commands[1:]:  # the first is the second at its real size: days without a GPU
+    real = ("--name Mia", "--name Mia-stage")  # at their real size: days without a GPU
+    for command in (command for command in commands if not command.endswith(real)):
         words = shlex.split(command)[1:] + short
         if words[0] == "cut":
             words += ["--seconds", "4", "--beats", str(sample.BEATS)]

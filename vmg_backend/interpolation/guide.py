@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -86,7 +87,18 @@ def _known(side: Continuation) -> Side | None:
 
 @cache
 def shipped_guide() -> PoseGuide:
-    """The weights that come with the package, where their validation found them best, and baselines elsewhere."""
-    weights = Weights.load(SHIPPED)
+    """The weights that come with the package."""
+    return guide_of(SHIPPED)
+
+
+def guide_of(file: Path) -> PoseGuide:
+    """A Motion Diffusion Model where its validation found it best, and baselines elsewhere.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
+    weights = Weights.load(file)
     choice = Choice(Table.from_json(weights.about["choice"]), contenders(weights))
-    return PoseGuide(choice, content_hash(SHIPPED)[:16])
+    return PoseGuide(choice, content_hash(file)[:16])

@@ -120,7 +120,7 @@ class MotionBatches:
         if which < EXACT_SHARE:
             return batch
         cut = which < EXACT_SHARE + CUT_SHARE and not natural
-        return _noisy(_cut(batch, rng) if cut else batch, rng)
+        return _noisy(simulated_cut(batch, rng) if cut else batch, rng)
 
 
 def fixed_gaps(motions: Sequence[Motion], length: int, context: int, seed: int = 0) -> GapBatch:
@@ -172,7 +172,7 @@ def _seen(
     )
 
 
-def _cut(batch: GapBatch, rng: np.random.Generator) -> GapBatch:
+def simulated_cut(batch: GapBatch, rng: np.random.Generator) -> GapBatch:
     """Add continuations such as the two sides of a cut have, made from the truth.
 
     The two sides differ all the time, as one person's pose from another's, and the truth crosses from one to the other,

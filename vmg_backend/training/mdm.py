@@ -114,6 +114,7 @@ RECIPES = {
     for recipe in (
         Recipe("shipped"),
         Recipe("tiny", width=48, pairs=1, steps=400, batch=32, rate=2e-3, keep=0.98, longest=24),
+        Recipe("tuning", steps=400, batch=32, rate=2e-4, keep=0.99, longest=24),
     )
 }
 
@@ -128,17 +129,21 @@ class Training:
     joints : int
         Of each pose.
     recipe : Recipe
+    begin : Weights, optional
+        What is tuned: of a network of the recipe's size.
     """
 
-    def __init__(self, draw: Draw, joints: int, recipe: Recipe) -> None:
+    def __init__(self, draw: Draw, joints: int, recipe: Recipe, begin: Weights | None = None) -> None:
         self._draw = draw
         self._recipe = recipe
         torch.manual_seed(recipe.seed)
         self._network = MotionTransformer(Size(joints, recipe.width, recipe.pairs, recipe.heads))
+        if begin is not None:
+            self._network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in begin.tensors.items()})
         self._average = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
         self._optimizers = _optimizers(self._network, recipe)
         self._step = 0
-        self._tables: Tables | None = None
+        self._tables = begin.tables if begin else None
 
     @property
     def step(self) -> int:

@@ -14,7 +14,7 @@ from ...models import own_models
 from ...progress import Progress
 from ...protocol import NO_MODEL, EngineChoice
 from ..flow import Flow
-from ..guide import shipped_guide
+from ..guide import PoseGuide, guide_of, shipped_guide
 from .adapters import ADAPTERS, Tuned, load_tuned
 from .config import Config, hashes_of
 from .devices import choose
@@ -24,6 +24,8 @@ from .model import HMInterp
 
 _VERSION = "1"
 """Of how a model is used."""
+GUIDE = Path("guide", "mdm.safetensors")
+"""In a model's folder: a Motion Diffusion Model that was tuned to the person."""
 DRAFT_STEPS = 8
 """Denoising steps that show how a person moves; DPM++ needs no more for that."""
 
@@ -37,7 +39,7 @@ def open_engine(choice: EngineChoice) -> HMInterpEngine:
         When there is no such model or device.
     """
     folder = model_folder(choice.model)
-    config, place, guide = Config.load(folder), choose(choice.device, choice.precision), shipped_guide()
+    config, place, guide = Config.load(folder), choose(choice.device, choice.precision), own_guide(folder)
     way = WAYS[choice.quality](config)
     decided: dict[str, object] = {
         "version": _VERSION,
@@ -48,6 +50,12 @@ def open_engine(choice: EngineChoice) -> HMInterpEngine:
     }
     morph = Flow() if config.seed_filling == "morph" else None
     return HMInterpEngine(config, settings_hash(decided), loader(folder), place, guide, way, morph)
+
+
+def own_guide(folder: Path) -> PoseGuide:
+    """What draws the skeletons for a model: a Motion Diffusion Model that was tuned with it, or the one for all."""
+    file = folder / GUIDE
+    return guide_of(file) if file.is_file() else shipped_guide()
 
 
 def loader(folder: Path) -> Callable[[torch.device, torch.dtype, Progress], HMInterp]:

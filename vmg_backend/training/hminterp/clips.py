@@ -128,6 +128,8 @@ class Clips:
         Gaps that no window touches, nor comes near to.
     size : (int, int)
         Width and height of all pictures.
+    skeleton : Skeleton
+        Of the joints.
 
     Raises
     ------
@@ -142,9 +144,9 @@ class Clips:
         self.held_out = tuple(HeldOut(**{**told, "frames": tuple(told["frames"])}) for told in self.told["held_out"])
         self.size: tuple[int, int] = (self.told["size"][0], self.told["size"][1])
         self._filters = Filters(**self.told["filters"])
-        self._skeleton = SKELETONS[self.told["skeleton"]]
+        self.skeleton = SKELETONS[self.told["skeleton"]]
         rows = self.clips[-1].row + self.clips[-1].frames
-        sides, joints = (self.size[1], self.size[0], 3), len(self._skeleton.joints)
+        sides, joints = (self.size[1], self.size[0], 3), len(self.skeleton.joints)
         self._pictures = mapped(folder / "pictures.npy", (rows, *sides), np.uint8)
         self._maps = mapped(folder / "maps.npy", (rows, *sides), np.uint8)
         self._joints = mapped(folder / "joints.npy", (rows, joints, 2), np.float32)
@@ -241,6 +243,12 @@ class Clips:
             mapped(file, (clip.frames, *shape), np.float16) for clip, file in zip(self.clips, files, strict=True)
         ]
 
+    def poses(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Joints [F, J, 2] of a window, px of its pictures, and their confidence [F, J]."""
+        first = self.clips[window.clip].row + window.first
+        rows = slice(first, first + window.frames)
+        return np.array(self._joints[rows]), np.array(self._confidence[rows])
+
     @cached_property
     def _alone(self) -> list[Window]:
         return self.windows(1)
@@ -266,7 +274,7 @@ class Clips:
     def _weights(self, rows: slice, hands: float) -> NDArray[np.float32]:
         cells = (self.size[0] // self.told["factor"], self.size[1] // self.told["factor"])
         joints, confidence = self._joints[rows], self._confidence[rows]
-        return hand_weights(joints, confidence, self._skeleton, cells, self.told["factor"], hands)
+        return hand_weights(joints, confidence, self.skeleton, cells, self.told["factor"], hands)
 
 
 def windows_of(

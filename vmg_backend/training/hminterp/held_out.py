@@ -23,7 +23,7 @@ better than frames 60 apart, to 20.4, 21.6, 20.4, 15.4 dB; neighbours agree to 3
 
 
 @dataclass(frozen=True)
-class Run:
+class Stretch:
     """Frames of one footage that follow each other: of one shot, all with a person who is seen well.
 
     Attributes
@@ -40,8 +40,8 @@ class Run:
     numbers: NDArray[np.int32]
     speed: NDArray[np.float32]
 
-    def __getitem__(self, part: slice) -> Run:
-        return Run(self.footage, self.numbers[part], self.speed[part])
+    def __getitem__(self, part: slice) -> Stretch:
+        return Stretch(self.footage, self.numbers[part], self.speed[part])
 
 
 @dataclass(frozen=True)
@@ -74,26 +74,26 @@ class HeldOut:
         return self.footage == footage and first - guard <= self.frames[-1] and last + guard >= self.frames[0]
 
 
-def choose(runs: Sequence[Run], context: int, seed: int) -> tuple[HeldOut, ...]:
+def choose(stretches: Sequence[Stretch], context: int, seed: int) -> tuple[HeldOut, ...]:
     """Gaps spread evenly over the footage, by turns where the person moves fast and slowly; equal for equal seeds.
 
     None where the footage is too short.
 
     Parameters
     ----------
-    runs : sequence of Run
+    stretches : sequence of Stretch
         In the order of the footages.
     context : int
         Frames on either side of a gap that belong to it.
     seed : int
     """
     span = LENGTH + 2 * context
-    usable = sum(len(run.numbers) for run in runs)
-    places = [(run, first) for run in runs for first in range(len(run.numbers) - span + 1)]
+    usable = sum(len(stretch.numbers) for stretch in stretches)
+    places = [(stretch, first) for stretch in stretches for first in range(len(stretch.numbers) - span + 1)]
     count = min(max(LEAST, round(SHARE * usable / LENGTH)), usable // (2 * (span + 2 * GUARD)))
     if not places or not count:
         return ()
-    gaps = (run.speed[first + context : first + context + LENGTH] for run, first in places)
+    gaps = (stretch.speed[first + context : first + context + LENGTH] for stretch, first in places)
     speed = np.array([gap.mean() for gap in gaps])
     fast = speed >= np.median(speed)
     random = np.random.default_rng(seed)
@@ -104,27 +104,27 @@ def choose(runs: Sequence[Run], context: int, seed: int) -> tuple[HeldOut, ...]:
         for kind in (wanted, not wanted):
             pool = [place for place in part[fast[part] == kind].tolist() if _is_free(places[place], span, found)]
             if pool:
-                run, first = places[int(random.choice(pool))]
-                numbers = run.numbers[first : first + span].tolist()
-                found.append(HeldOut(run.footage, tuple(numbers), context, kind))
+                stretch, first = places[int(random.choice(pool))]
+                numbers = stretch.numbers[first : first + span].tolist()
+                found.append(HeldOut(stretch.footage, tuple(numbers), context, kind))
                 break
     return tuple(found)
 
 
-def without(run: Run, held_out: Collection[HeldOut]) -> tuple[list[Run], int, int]:
-    """What is left of a run, and how many frames are held out, and beside such frames."""
-    held, beside = (np.zeros(len(run.numbers), bool) for _ in range(2))
+def without(stretch: Stretch, held_out: Collection[HeldOut]) -> tuple[list[Stretch], int, int]:
+    """What is left of a stretch, and how many frames are held out, and beside such frames."""
+    held, beside = (np.zeros(len(stretch.numbers), bool) for _ in range(2))
     for one in held_out:
-        if one.footage == run.footage:
-            held |= (run.numbers >= one.frames[0]) & (run.numbers <= one.frames[-1])
-            beside |= (run.numbers >= one.frames[0] - GUARD) & (run.numbers <= one.frames[-1] + GUARD)
+        if one.footage == stretch.footage:
+            held |= (stretch.numbers >= one.frames[0]) & (stretch.numbers <= one.frames[-1])
+            beside |= (stretch.numbers >= one.frames[0] - GUARD) & (stretch.numbers <= one.frames[-1] + GUARD)
     kept = np.concatenate([[False], ~beside, [False]])
     edges = np.flatnonzero(kept[1:] != kept[:-1])
-    left = [run[first:last] for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    left = [stretch[first:last] for first, last in zip(edges[::2], edges[1::2], strict=True)]
     return left, int(held.sum()), int((beside & ~held).sum())
 
 
-def _is_free(place: tuple[Run, int], span: int, found: Sequence[HeldOut]) -> bool:
-    run, first = place
-    ends = int(run.numbers[first]), int(run.numbers[first + span - 1])
-    return not any(other.touches(run.footage, *ends, guard=2 * GUARD) for other in found)
+def _is_free(place: tuple[Stretch, int], span: int, found: Sequence[HeldOut]) -> bool:
+    stretch, first = place
+    ends = int(stretch.numbers[first]), int(stretch.numbers[first + span - 1])
+    return not any(other.touches(stretch.footage, *ends, guard=2 * GUARD) for other in found)

@@ -17,6 +17,7 @@ from ...background.matte import PersonMatte
 from ...errors import UserError
 from ...files import write_json, writing
 from ...interpolation.fill import Material
+from ...interpolation.guide import shipped_guide
 from ...interpolation.hminterp.adapters import ADAPTERS, Adaptation, Adapters, Tuned, save_tuned
 from ...interpolation.hminterp.config import hashes_of
 from ...interpolation.hminterp.model import HMInterp
@@ -143,7 +144,7 @@ class PersonClips(Clips):
         return alone(super().batch(windows, device, hands), matte)
 
     def _to_cut(self, rows: slice) -> Iterator[Picture]:
-        bones = limbs_of(self._skeleton)
+        bones = limbs_of(self.skeleton)
         sure = sure_limbs(self._joints[rows], self._confidence[rows], bones)
         for frame, joints, known in zip(self._pictures[rows], self._joints[rows], sure, strict=True):
             yield frame, None, joints[bones[known]].astype(np.float64)
@@ -256,7 +257,7 @@ def one_shot(
     adapters = tune(model, clips.folder, folder, recipe, means=means, progress=progress.part(0.1, 0.95))
     materials = {one.footage.id: Material(one.footage, one.track, library.plate(one.footage)) for one in analyses}
     gaps = [true_gap(materials[one.footage], one) for one in clips.held_out]
-    validation = judged(model, gaps, progress.part(0.95, 1.0, "Validating")) if gaps else None
+    validation = judged(model, gaps, shipped_guide(), progress.part(0.95, 1.0, "Validating")) if gaps else None
     about = {"recipe": asdict(recipe), "footage": clips.told["sources"], "held_out": clips.told["held_out"]}
     names = ", ".join(each["name"] for each in clips.told["sources"])
     config = replace(model.config, source=f"{model.config.source} Tuned on {names}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,15 +18,17 @@ from ...evaluation.picture_metrics import likeness
 from ...files import write_json
 from ...interpolation.engines import make_engine
 from ...interpolation.fill import Material
-from ...interpolation.guide import shipped_guide
+from ...interpolation.guide import PoseGuide, guide_of, shipped_guide
 from ...interpolation.hminterp.devices import choose
 from ...interpolation.hminterp.engine import HMInterpEngine
 from ...interpolation.hminterp.generating import Way
 from ...interpolation.hminterp.model import HMInterp
+from ...interpolation.hminterp.opening import GUIDE
 from ...models import OWN, models_root
 from ...progress import SILENT, Progress
 from ...protocol import EngineChoice
 from .clips import Clips
+from .guide_tuning import tune_guide
 from .preparing import prepare
 from .recipes import Recipe, Stage
 from .runs import Moment, Run
@@ -38,9 +41,8 @@ if TYPE_CHECKING:
 
 VALIDATION = "validation.json"
 """Beside a model that was trained here: how it fared on gaps that it has not seen."""
-_CLIPS = 0.05
-"""Share of the whole that preparing the clips takes, roughly; and validating at the end:"""
-_VALIDATING = 0.05
+_CLIPS, _TUNING, _VALIDATING = 0.05, 0.05, 0.05
+"""Shares of the whole that preparing the clips, tuning the skeletons and validating at the end take, roughly."""
 _WATCHED = 2
 """Gaps that are looked at in the course of a training."""
 
@@ -117,9 +119,7 @@ def train_on(
     UserError
         When there is too little to be learned, or a model of that name is there already.
     """
-    folder, model_folder = models_root() / "runs" / name, models_root() / OWN / name
-    if model_folder.exists():
-        raise UserError(f'There is a model "{name}" already.', "Choose another name, or delete that model's folder.")
+    folder, model_folder = run_folder(name), new_model(name)
     means = means or Means()
     if begin is not None:
         recipe = replace(recipe, config=begin.config)
@@ -141,26 +141,52 @@ def train_on(
         told(Estimate({stage.name: stage.steps for stage in own.stages}, trainer.seconds_left))
     materials = {one.footage.id: Material(one.footage, one.track, library.plate(one.footage)) for one in analyses}
     gaps = [true_gap(materials[one.footage], one) for one in clips.held_out]
-    watch = Watcher(run, gaps[:: max(1, len(gaps) // _WATCHED)][:_WATCHED])
-    model = trainer.run(progress.part(_CLIPS, 1.0 - _VALIDATING), watch)
-    result = judged(model, gaps, progress.part(1.0 - _VALIDATING, 1.0, "Validating"))
-    write_json(run.folder / VALIDATION, result)
+    guide, moved = _tuned(clips, gaps, own, folder, progress.part(_CLIPS, _CLIPS + _TUNING, "Tuning the skeletons"))
+    watch = Watcher(run, gaps[:: max(1, len(gaps) // _WATCHED)][:_WATCHED], guide)
+    model = trainer.run(progress.part(_CLIPS + _TUNING, 1.0 - _VALIDATING), watch)
+    result = judged(model, gaps, guide, progress.part(1.0 - _VALIDATING, 1.0, "Validating")) | moved
     model.save(model_folder)
-    shutil.copyfile(run.folder / VALIDATION, model_folder / VALIDATION)
+    if guide is not shipped_guide():
+        (model_folder / GUIDE).parent.mkdir()
+        shutil.copyfile(folder / GUIDE, model_folder / GUIDE)
+    write_json(model_folder / VALIDATION, result)
     return Trained(model_folder, result, wins(result))
 
 
-def judged(model: HMInterp, gaps: Sequence[TrueGap], progress: Progress = SILENT) -> dict[str, Any]:
+def run_folder(name: str) -> Path:
+    """Where the clips and the run of a model of that name are."""
+    return models_root() / "runs" / name
+
+
+def new_model(name: str) -> Path:
+    """Where a model of that name will be.
+
+    Raises
+    ------
+    UserError
+        When it cannot be called so, or is there already.
+    """
+    if not re.fullmatch(r"\w[\w .-]*", name):
+        raise UserError(f'"{name}" cannot be the name of a model.', "Use letters, digits, spaces, -, _ and dots.")
+    folder = models_root() / OWN / name
+    if folder.exists():
+        raise UserError(f'There is a model "{name}" already.', "Choose another name, or delete that model's folder.")
+    return folder
+
+
+def judged(model: HMInterp, gaps: Sequence[TrueGap], guide: PoseGuide, progress: Progress = SILENT) -> dict[str, Any]:
     """The model beside `fade` and `flow` on gaps that it has not seen, led by generated skeletons."""
-    engines = {"hminterp": engine_of(model)} | {name: make_engine(EngineChoice(name)) for name in ("fade", "flow")}
+    engines = {"hminterp": engine_of(model, guide)} | {
+        name: make_engine(EngineChoice(name)) for name in ("fade", "flow")
+    }
     return validate(gaps, engines, progress)
 
 
-def engine_of(model: HMInterp) -> HMInterpEngine:
+def engine_of(model: HMInterp, guide: PoseGuide) -> HMInterpEngine:
     """The engine of a model that is in the memory."""
     device = "cpu" if next(model.parameters()).device.type == "cpu" else "auto"
     place = replace(choose(device), dtype=torch.float32)
-    return HMInterpEngine(model.config, "in training", lambda *_: model, place, shipped_guide(), Way())
+    return HMInterpEngine(model.config, "in training", lambda *_: model, place, guide, Way())
 
 
 class Watcher:
@@ -170,17 +196,19 @@ class Watcher:
     ----------
     run : Run
     gaps : sequence of TrueGap
+    guide : PoseGuide
     """
 
-    def __init__(self, run: Run, gaps: Sequence[TrueGap]) -> None:
+    def __init__(self, run: Run, gaps: Sequence[TrueGap], guide: PoseGuide) -> None:
         self._run = run
         self._gaps = gaps
+        self._guide = guide
 
     def __call__(self, model: HMInterp, stage: Stage, moment: Moment, progress: Progress) -> dict[str, float]:
         """What goes into the curves."""
         if stage.aim != "interpolator":
             return {}
-        engine = engine_of(model)
+        engine = engine_of(model, self._guide)
         scores = []
         for number, one in enumerate(self._gaps):
             progress.check()
@@ -195,6 +223,19 @@ def _own(recipe: Recipe, name: str, clips: Clips) -> Recipe:
     names = ", ".join(source["name"] for source in clips.told["sources"])
     config = replace(recipe.config, name=name, aspect=clips.aspect, source=f"Trained on {names}.")
     return replace(recipe, config=config)
+
+
+def _tuned(
+    clips: Clips, gaps: Sequence[TrueGap], recipe: Recipe, folder: Path, progress: Progress
+) -> tuple[PoseGuide, dict[str, Any]]:
+    """What draws the skeletons: tuned to the person, where that helped; and what is told of it."""
+    if not recipe.guide:
+        return shipped_guide(), {}
+    tuning = tune_guide(clips, gaps, recipe.guide, folder / "guide.state", progress)
+    if not tuning.better:
+        return shipped_guide(), {"guide": tuning.as_dict()}
+    tuning.weights.save(folder / GUIDE)
+    return guide_of(folder / GUIDE), {"guide": tuning.as_dict()}
 
 
 def _scaled(recipe: Recipe, clips: Clips, minutes: float, means: Means, begin: HMInterp | None) -> Recipe:

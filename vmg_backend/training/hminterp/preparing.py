@@ -29,7 +29,7 @@ from ...progress import SILENT, Progress, shares
 from . import held_out as holding
 from .arrays import ArrayWriter
 from .clips import FILE, VERSION, Clip, Clips, Filters, read, windows_of
-from .held_out import HeldOut, Run
+from .held_out import HeldOut, Stretch
 
 if TYPE_CHECKING:
     from ...jobs import Analysis
@@ -140,20 +140,22 @@ def _plan(
     seed: int,
     progress: Progress,
 ) -> _Plan:
-    runs: list[Run] = []
+    stretches: list[Stretch] = []
     counts: Counter[str] = Counter()
     for analysis, part in zip(analyses, shares(one.footage.frames for one in analyses), strict=True):
-        runs += _runs(analysis, filters, counts, progress.part(*part, f"Looking through {analysis.footage.name}"))
+        stretches += _stretches(
+            analysis, filters, counts, progress.part(*part, f"Looking through {analysis.footage.name}")
+        )
     if held_out is None:
         # as many frames around a gap as the engine looks at (`HMInterpEngine.given`), and as guides do
         context = max(CONTEXT, config.context, (config.frames - holding.LENGTH + 1) // 2)
-        held_out = holding.choose(runs, context, seed)
-    pieces: list[tuple[Run, int]] = []
-    for run in runs:
-        left, held, beside = holding.without(run, held_out)
+        held_out = holding.choose(stretches, context, seed)
+    pieces: list[tuple[Stretch, int]] = []
+    for stretch in stretches:
+        left, held, beside = holding.without(stretch, held_out)
         counts.update({"held out": held, "beside what is held out": beside})
         for each in left:
-            counts["used" if len(each.numbers) >= config.frames else "too short a run"] += len(each.numbers)
+            counts["used" if len(each.numbers) >= config.frames else "too short a stretch"] += len(each.numbers)
             pieces += _pieces(each, config.frames)
     if not pieces:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in counts.items() if count)
@@ -163,8 +165,8 @@ def _plan(
             title="Nothing to learn",
         )
     clips = _clips(pieces, {one.footage.id: one for one in analyses}, config)
-    numbers = np.concatenate([run.numbers for run, _ in pieces])
-    speed = np.concatenate([run.speed for run, _ in pieces])
+    numbers = np.concatenate([stretch.numbers for stretch, _ in pieces])
+    speed = np.concatenate([stretch.speed for stretch, _ in pieces])
     windows, still = windows_of(clips, speed, config.frames, filters)
     told = {
         "size": list(clips[0].crop.size),
@@ -193,7 +195,7 @@ def _plan(
     return _Plan(clips, numbers, speed, told)
 
 
-def _runs(analysis: Analysis, filters: Filters, counts: Counter[str], progress: Progress) -> list[Run]:
+def _stretches(analysis: Analysis, filters: Filters, counts: Counter[str], progress: Progress) -> list[Stretch]:
     """Runs of frames that may be learned from; adds to the counts how many may not, by the first reason."""
     footage, track = analysis.footage, analysis.track
     thumbnails = scan_video(footage.path, progress).thumbnails
@@ -208,7 +210,7 @@ def _runs(analysis: Analysis, filters: Filters, counts: Counter[str], progress: 
     for first, last in usable_runs(person & sure, footage.shots, footage.ranges).tolist():
         numbers = (first + np.flatnonzero(fresh[first : last + 1])).astype(np.int32)
         if len(numbers):
-            found.append(Run(footage.id, numbers, _speed(track, numbers, float(footage.fps))))
+            found.append(Stretch(footage.id, numbers, _speed(track, numbers, float(footage.fps))))
     return found
 
 
@@ -257,19 +259,19 @@ def _speed(track: PoseTrack, numbers: NDArray[np.int32], fps: float) -> NDArray[
     return np.asarray(np.concatenate([[0.0], speed]), np.float32)
 
 
-def _pieces(run: Run, frames: int) -> Iterator[tuple[Run, int]]:
-    """Clips of a run, and how many windows begin in each; every window of the run is one of exactly one clip."""
-    starts = len(run.numbers) - frames + 1
+def _pieces(stretch: Stretch, frames: int) -> Iterator[tuple[Stretch, int]]:
+    """Clips of a stretch, and how many windows begin in each; every window is one of exactly one clip."""
+    starts = len(stretch.numbers) - frames + 1
     count = -(-starts // ((_LONGEST - 1) * frames + 1)) if starts > 0 else 0
     for number in range(count):
         first, end = starts * number // count, starts * (number + 1) // count
         length = end - first + frames - 1
-        yield run[first : first + length], end - first if number + 1 < count else length
+        yield stretch[first : first + length], end - first if number + 1 < count else length
 
 
-def _clips(pieces: Sequence[tuple[Run, int]], analyses: dict[str, Analysis], config: Config) -> tuple[Clip, ...]:
+def _clips(pieces: Sequence[tuple[Stretch, int]], analyses: dict[str, Analysis], config: Config) -> tuple[Clip, ...]:
     """Clips with their crops, of one aspect: the config's, or the middle one of their own."""
-    poses = [(analyses[run.footage], run.numbers) for run, _ in pieces]
+    poses = [(analyses[stretch.footage], stretch.numbers) for stretch, _ in pieces]
 
     def crops(aspect: float | None) -> Iterator[Any]:
         for analysis, numbers in poses:
@@ -277,10 +279,10 @@ def _clips(pieces: Sequence[tuple[Run, int]], analyses: dict[str, Analysis], con
             yield plan_crop(joints, confidence, analysis.footage.size, config.size, config.multiple, aspect)
 
     aspect = config.aspect or float(np.median([crop.size[0] / crop.size[1] for crop in crops(None)]))
-    rows = np.cumsum([0, *(len(run.numbers) for run, _ in pieces)]).tolist()
+    rows = np.cumsum([0, *(len(stretch.numbers) for stretch, _ in pieces)]).tolist()
     return tuple(
-        Clip(run.footage, row, len(run.numbers), owned, crop)
-        for (run, owned), row, crop in zip(pieces, rows[:-1], crops(aspect), strict=True)
+        Clip(stretch.footage, row, len(stretch.numbers), owned, crop)
+        for (stretch, owned), row, crop in zip(pieces, rows[:-1], crops(aspect), strict=True)
     )
 
 

@@ -90,6 +90,8 @@ class Recipe:
     said : str
         What it is, for people.
     seed : int
+    guide : int
+        Steps by which the Motion Diffusion Model is tuned to the person.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Recipe:
     stages: tuple[Stage, ...]
     said: str
     seed: int = 1
+    guide: int = 0
 
     def scaled(self, share: float) -> Recipe:
         """The same with that share of all steps."""
@@ -150,6 +153,7 @@ PERSONAL = Recipe(
         Stage("pose", "interpolator", _ALL, 500, 8, 5e-4, "muon", hands=10.0),
     ),
     "A small model of one person, from their own footage alone.",
+    guide=400,
 )
 
 TINY = Recipe(
@@ -162,6 +166,7 @@ TINY = Recipe(
         Stage("pose", "interpolator", _ALL, 2, 2, 5e-4, "muon", hands=10.0, single=0.4, keep=0.9),
     ),
     "For tests.",
+    guide=2,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, PERSONAL, TINY)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,13 @@ from ... import jobs
 from ...errors import UserError
 from ...interpolation.hminterp.model import HMInterp
 from ...interpolation.hminterp.opening import model_folder
+from ...jobs import Analysis
+from ...library import FootageLibrary
 from ...progress import Progress
 from ...words import library_of, sources_of
-from .personal import Estimate, Trained, train_on
+from .one_shot import RECIPES as LESSONS
+from .one_shot import one_shot
+from .personal import Estimate, Trained, new_model, run_folder, train_on
 from .preparing import videos_in
 from .recipes import RECIPES, Recipe
 from .trainer import Means
@@ -34,15 +37,29 @@ def train_hminterp(words: argparse.Namespace, progress: Progress) -> dict[str, A
     return _train(words, progress, None, HMInterp.load(model_folder(words.begin)) if words.begin else None)
 
 
+def train_one_shot(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """``vmg train one-shot``."""
+    out = new_model(words.name)
+    library, analyses = _read(words, progress)
+    told = one_shot(
+        analyses,
+        library,
+        words.model,
+        out,
+        run_folder(words.name),
+        LESSONS[words.recipe].scaled(rate=words.rate),
+        means=_means(words),
+        progress=progress.part(_ANALYSING, 1.0),
+    )
+    return {**told, "summary": f"{words.name}: {out}, tuned on top of {words.model}"}
+
+
 def _train(
     words: argparse.Namespace, progress: Progress, minutes: float | None, begin: HMInterp | None
 ) -> dict[str, Any]:
-    if not re.fullmatch(r"[\w][\w .-]*", words.name):
-        raise UserError(f'"{words.name}" cannot be the name of a model.', "Use letters, digits, spaces, - and _.")
     recipe = _recipe(words.recipe)
-    words.footage = videos_in(words.footage)
-    library = library_of(words)
-    analyses = jobs.analyze(sources_of(words), library, progress.part(0.0, _ANALYSING), together=False)
+    new_model(words.name)
+    library, analyses = _read(words, progress)
     trained = train_on(
         analyses,
         library,
@@ -50,7 +67,7 @@ def _train(
         recipe,
         begin=begin,
         minutes=minutes,
-        means=Means(words.precision, words.thrifty, words.device == "cpu"),
+        means=_means(words),
         progress=progress.part(_ANALYSING, 1.0),
         told=_tell,
     )
@@ -61,6 +78,17 @@ def _train(
         "over": trained.result["over"],
         "summary": _summary(words.name, trained),
     }
+
+
+def _read(words: argparse.Namespace, progress: Progress) -> tuple[FootageLibrary, list[Analysis]]:
+    """The library, and the footages that are named with their poses."""
+    words.footage = videos_in(words.footage)
+    library = library_of(words)
+    return library, jobs.analyze(sources_of(words), library, progress.part(0.0, _ANALYSING), together=False)
+
+
+def _means(words: argparse.Namespace) -> Means:
+    return Means(words.precision, words.thrifty, words.device == "cpu")
 
 
 def _recipe(name: str) -> Recipe:
