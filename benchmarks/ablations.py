@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from vmg_backend.evaluation.picture_metrics import likeness
+from vmg_backend.files import settings_hash
 from vmg_backend.interpolation.fill import Material
 from vmg_backend.interpolation.guide import PoseGuide, shipped_guide
 from vmg_backend.interpolation.hminterp.config import TINY as TINY_CONFIG
@@ -31,7 +35,7 @@ from vmg_backend.pose.skeletons import MOTION
 from vmg_backend.training.hminterp.clips import Clips
 from vmg_backend.training.hminterp.personal import engine_of
 from vmg_backend.training.hminterp.preparing import prepare
-from vmg_backend.training.hminterp.recipes import PERSONAL, Ablation, Recipe, ablations
+from vmg_backend.training.hminterp.recipes import PERSONAL, Ablation, Recipe, Stage, ablations
 from vmg_backend.training.hminterp.runs import Run
 from vmg_backend.training.hminterp.trainer import Means, Trainer
 from vmg_backend.training.hminterp.validation import TrueGap, filled, true_gap
@@ -119,11 +123,42 @@ def _measured(row: Ablation, seed: int, clips: Clips, gaps: list[TrueGap], folde
 
 
 def _model(recipe: Recipe, clips: Clips, folder: Path) -> HMInterp:
-    """Trained, or as it was trained before: stages that rows have in common are learned once."""
-    kept = folder / "models" / f"{recipe.name}-{recipe.seed}"
-    if not kept.exists():
-        Trainer(recipe, clips, Run(folder / "runs" / kept.name, recipe), Means(cpu=True)).run().save(kept)
-    return HMInterp.load(kept)
+    """Trained stage by stage; what rows have in common (autoencoder, decoders, a first stage) is learned once."""
+    torch.manual_seed(recipe.seed)
+    model, before = HMInterp.build(recipe.config), []
+    for stage in recipe.stages:
+        before.append(stage)
+        kept = folder / "parts" / f"{_key(recipe, before)}.safetensors"
+        if not kept.exists():
+            one = replace(recipe, config=model.config, stages=(stage,))
+            model = Trainer(one, clips, Run(folder / "runs" / kept.stem, one), Means(cpu=True), model).run()
+            parts = [(name, part) for name in stage.trained if (part := getattr(model, name)) is not None]
+            tensors = {f"{name}.{key}": tensor for name, part in parts for key, tensor in part.state_dict().items()}
+            kept.parent.mkdir(exist_ok=True)
+            save_file(tensors, kept, {"latent_scale": repr(model.config.latent_scale)})
+        with safe_open(kept, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            scale = float(file.metadata()["latent_scale"])
+        if scale != model.config.latent_scale:
+            scaled = HMInterp.build(replace(model.config, latent_scale=scale))
+            scaled.load_state_dict(model.state_dict())
+            model = scaled
+        model.load_state_dict(tensors, strict=False)
+    return model.eval().requires_grad_(False)
+
+
+def _key(recipe: Recipe, stages: list[Stage]) -> str:
+    """Of all that decides what the last of some stages makes: those before it on which it builds, and the config."""
+    last = stages[-1]
+    builds_on = [asdict(stage) | {"name": ""} for stage in stages if stage.aim in (last.aim, "autoencoder")]
+    config = asdict(recipe.config) | {"name": ""}
+    if last.aim != "decoder":
+        config["decoder"] = ""
+    if last.aim != "interpolator":
+        config |= dict.fromkeys(("pose_channels", "seed"), 0)
+    if last.aim == "autoencoder":
+        config |= {"frames": 0, "context": 0}
+    return settings_hash({"seed": recipe.seed, "stages": builds_on, "config": config})
 
 
 def _told(rows: list[Ablation], scores: dict[str, list[list[dict[str, float]]]], gaps: list[TrueGap]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def _files(engine: str) -> Files:
     if missing := missing_models(engine):
         size = sum(find_model(name).gigabytes for name in missing)
         raise UserError(
-            f"{engine} needs {' and '.join(missing)}, not here; nothing is downloaded without being asked.",
+            f"{engine} lacks {', '.join(missing)}, and nothing is downloaded without being asked.",
             f"Run {', '.join(f'`vmg models get {name}`' for name in missing)} ({size:.2g} GB).",
             title="Model missing",
         )
