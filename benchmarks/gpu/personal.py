@@ -78,7 +78,6 @@ def main() -> None:
 
 def prepare_clip(words: argparse.Namespace) -> None:
     """Clips, and what the network will be given in every gap that is kept out of the training."""
-    from vmg_backend.footage import VideoWriter
     from vmg_backend.interpolation.guide import shipped_guide
     from vmg_backend.training.hminterp.preparing import prepare
 
@@ -88,9 +87,9 @@ def prepare_clip(words: argparse.Namespace) -> None:
     config = replace(recipe.config, aspect=clips.aspect)
     packed = words.folder / "packed"
     packed.mkdir(exist_ok=True)
-    with VideoWriter(packed / "pictures.mp4", clips.size, Fraction(25)) as writer:
-        for row in np.load(words.folder / "clips" / "pictures.npy", mmap_mode="r"):
-            writer.write(np.ascontiguousarray(row))
+    pictures = np.load(words.folder / "clips" / "pictures.npy", mmap_mode="r")
+    coded = [cv2.imencode(".webp", row[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 95])[1] for row in pictures]
+    np.savez(packed / "pictures.npz", coded=np.concatenate(coded), ends=np.cumsum([len(one) for one in coded]))
     for name in ("joints", "confidence", "speed", "numbers"):
         (packed / f"{name}.npy").write_bytes((words.folder / "clips" / f"{name}.npy").read_bytes())
     (packed / "clips.json").write_text(json.dumps(clips.told))
@@ -268,20 +267,14 @@ def _unpacked(folder: Path) -> Clips:
     if not (clips / "clips.json").exists():
         clips.mkdir(parents=True, exist_ok=True)
         told = read(packed)
-        width, height = told["size"]
+        size = (told["size"][0], told["size"][1])
         joints, confidence = (np.load(packed / f"{name}.npy") for name in ("joints", "confidence"))
-        film = cv2.VideoCapture(str(packed / "pictures.mp4"))
-        pictures = np.empty((len(joints), height, width, 3), np.uint8)
-        for picture in pictures:
-            there, frame = film.read()
-            if not there:
-                raise SystemExit("The carried film is too short.")
-            picture[:] = frame[..., ::-1]
+        carried = np.load(packed / "pictures.npz")
+        coded = np.split(carried["coded"], carried["ends"][:-1])
+        pictures = np.stack([cv2.imdecode(one, cv2.IMREAD_COLOR)[..., ::-1] for one in coded])
         skeleton, style = SKELETONS[told["skeleton"]], STYLES[told["style"]]
         rows = [slice(row, row + 1) for row in range(len(joints))]
-        maps = np.concatenate(
-            [draw_run(joints[row], confidence[row], skeleton, (width, height), style) for row in rows]
-        )
+        maps = np.concatenate([draw_run(joints[row], confidence[row], skeleton, size, style) for row in rows])
         for name, array in (("pictures", pictures), ("maps", maps), ("joints", joints), ("confidence", confidence)):
             np.save(clips / f"{name}.npy", array)
         for name in ("speed", "numbers"):

@@ -43,10 +43,16 @@ class Waving:
             joints[:, arm, 1] -= share * reach * np.sin(2.0 * np.pi * frames / PERIOD)
         return joints
 
+    @property
+    def clips(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(frames=self.length)]
+
     def windows(self, frames: int) -> list[Window]:
-        return [Window(0, first, frames) for first in range(self.length - frames)]
+        assert frames <= self.length
+        return [Window(0, first, frames) for first in range(self.length - frames + 1)]
 
     def poses(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        assert window.first + window.frames <= self.length
         joints = self.at(np.arange(window.first, window.first + window.frames))
         return joints, np.ones(joints.shape[:2], np.float32)
 
@@ -100,6 +106,11 @@ def test_a_person_whose_motion_is_unusual_is_learned(waving: Waving, tmp_path: P
     assert tuning.weights.about["choice"] == shipped.about["choice"]
     again = tune_guide(waving, gaps, 40, tmp_path / "state")  # was at its end
     assert again.after == pytest.approx(tuning.after)
+
+
+def test_short_clips_are_asked_for_short_gaps(waving: Waving, tmp_path: Path) -> None:
+    waving.length = 15
+    tune_guide(waving, [gap_of(waving, 230)], 3, tmp_path / "state")
 
 
 def test_a_true_gap_is_what_the_footage_shows(sample_library: FootageLibrary) -> None:

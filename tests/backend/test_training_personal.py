@@ -9,12 +9,14 @@ import shutil
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from vmg_backend import sample
 from vmg_backend.cli import main
 from vmg_backend.errors import Cancelled, UserError
+from vmg_backend.footage import FrameReader, VideoWriter, open_footage
 from vmg_backend.interpolation.hminterp.opening import model_folder
 from vmg_backend.jobs import Source, analyze
 from vmg_backend.library import FootageLibrary
@@ -25,7 +27,21 @@ from vmg_backend.training.hminterp.recipes import TINY
 from vmg_backend.training.hminterp.trainer import Means
 from vmg_backend.training.hminterp.validation import wins
 
+SIZE = (128, 192)
 GUIDE = Path(__file__).parents[2] / "docs" / "training.md"
+
+
+@pytest.fixture(scope="module")
+def dance(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FootageLibrary]:
+    """Eight seconds of the sample, small, as engines take their time by the pixel; and a library that knows them."""
+    folder = tmp_path_factory.mktemp("little")
+    whole = open_footage(sample.PERFORMER)
+    with FrameReader(whole) as reader, VideoWriter(folder / "dance.mp4", SIZE, whole.fps) as writer:
+        for frame in reader.frames(0, 191):
+            writer.write(cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA))
+    library = FootageLibrary(folder / "library")
+    analyze([Source(folder / "dance.mp4")], library)
+    return folder / "dance.mp4", library
 
 
 @pytest.fixture
@@ -35,8 +51,9 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.long
-def test_a_training_that_was_stopped_ends_as_a_judged_model(models: Path, sample_library: FootageLibrary) -> None:
-    analyses = analyze([Source(sample.PERFORMER, ranges=((0, 239),))], sample_library)
+def test_a_stopped_training_ends_as_a_judged_model(models: Path, dance: tuple[Path, FootageLibrary]) -> None:
+    footage, library = dance
+    analyses = analyze([Source(footage)], library)
     cancelled = threading.Event()
 
     def stop(_: float, stage: str) -> None:
@@ -44,11 +61,11 @@ def test_a_training_that_was_stopped_ends_as_a_judged_model(models: Path, sample
             cancelled.set()
 
     with pytest.raises(Cancelled):
-        train_on(analyses, sample_library, "Mia", TINY, means=Means(cpu=True), progress=Progress(stop, cancelled))
+        train_on(analyses, library, "Mia", TINY, means=Means(cpu=True), progress=Progress(stop, cancelled))
     assert (models / "runs" / "Mia" / "run" / "state.json").exists()
     assert not (models / "hminterp" / "Mia").exists()
 
-    trained = train_on(analyses, sample_library, "Mia", TINY, means=Means(cpu=True))
+    trained = train_on(analyses, library, "Mia", TINY, means=Means(cpu=True))
     assert trained.model == model_folder("Mia") == models / "hminterp" / "Mia"
     result = json.loads((trained.model / VALIDATION).read_text())
     assert set(result["means"]["all"]) == {"hminterp", "fade", "flow"}
@@ -58,23 +75,23 @@ def test_a_training_that_was_stopped_ends_as_a_judged_model(models: Path, sample
     assert result["over"]["flow"]["mean"] == pytest.approx(np.mean(differences), abs=1e-3)
 
     with pytest.raises(UserError, match="already"):
-        train_on(analyses, sample_library, "Mia", TINY)
+        train_on(analyses, library, "Mia", TINY)
 
 
 @pytest.mark.long
 def test_the_guides_commands_run(
-    models: Path, tmp_path: Path, sample_library: FootageLibrary, monkeypatch: pytest.MonkeyPatch
+    models: Path, tmp_path: Path, dance: tuple[Path, FootageLibrary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocks = re.findall(r"```\n(vmg .*?)\n```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines()]
     assert [command.split()[1] for command in commands] == ["train", "train", "cut", "train", "train"]
     monkeypatch.chdir(tmp_path)
-    shutil.copyfile(sample.PERFORMER, "dance.mp4")
+    footage, library = dance
+    shutil.copyfile(footage, "dance.mp4")
     shutil.copyfile(sample.MUSIC, "song.ogg")
-    short = ["--range", "0-239", "--library", str(sample_library.root)]
     real = ("--name Mia", "--name Mia-stage")  # at their real size: days without a GPU
     for command in (command for command in commands if not command.endswith(real)):
-        words = shlex.split(command)[1:] + short
+        words = [*shlex.split(command)[1:], "--library", str(library.root)]
         if words[0] == "cut":
             words += ["--seconds", "4", "--beats", str(sample.BEATS)]
         assert main(words) == 0, command

@@ -107,10 +107,12 @@ def tune_guide(clips: Clips, gaps: Sequence[TrueGap], steps: int, state: Path, p
     Raises
     ------
     UserError
-        When the clips are too short.
+        When the state cannot be read.
     """
     shipped = Weights.load()
-    training = Training(ClipBatches(clips).draw, len(MOTION.joints), replace(RECIPES["tuning"], steps=steps), shipped)
+    longest = min(RECIPES["tuning"].longest, max(clip.frames for clip in clips.clips) - 2 * CONTEXT)
+    recipe = replace(RECIPES["tuning"], steps=steps, longest=longest)
+    training = Training(ClipBatches(clips).draw, len(MOTION.joints), recipe, shipped)
     if state.exists():
         training.resume(state)
     training.run(state, progress)
