@@ -336,6 +336,14 @@ def editor_override(context: bpy.types.Context, scene: bpy.types.Scene) -> Itera
         area.type = kind
 
 
+def redraw(*kinds: str) -> None:
+    """Have all areas of these kinds drawn anew."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in kinds:
+                area.tag_redraw()
+
+
 @contextlib.contextmanager
 def quiet(editor: bpy.types.SequenceEditor) -> Iterator[None]:
     """Keep Blender from reading frames ahead while strips change: that is a race in its core."""

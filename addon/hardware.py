@@ -97,17 +97,29 @@ def add_model(session: Session, scene: bpy.types.Scene, folder: Path) -> Job:
     target = SceneRef.of(scene)
 
     def note(found: protocol.ModelHere) -> None:
-        machine, before = paths.preferences(), known()
+        machine = paths.preferences()
         if found.name == str(folder) and machine is not None and not is_elsewhere(found.name):
             machine.model_folders.add().path = found.name
             bpy.context.preferences.is_dirty = True  # or Blender would not save them
-        if before:
-            others = (model for model in before.models if model.name != found.name)
-            _note(dataclasses.replace(before, models=(*others, found)))
+        note_model(found)
         if chosen_for := target.find():
             chosen_for.vmg.model = found.name
 
     return session.ask("model", protocol.ModelFolder(str(folder)), on_result=note)
+
+
+def note_model(found: protocol.ModelHere) -> None:
+    """A model is there that was not, or is another one now; the training that made it is done."""
+    if before := known():
+        others = (model for model in before.models if model.name != found.name)
+        runs = tuple(run for run in before.runs if run.asked.name != found.name)
+        _note(dataclasses.replace(before, models=(*others, found), runs=runs))
+
+
+def note_runs(runs: tuple[protocol.StoppedRun, ...]) -> None:
+    """These are the trainings that can go on."""
+    if before := known():
+        _note(dataclasses.replace(before, runs=runs))
 
 
 def is_elsewhere(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The small picture of what a transition is becoming, while it is made."""
+"""Small pictures in the panels: of what a transition is becoming, while it is made."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ PAUSE = 0.05
 """Seconds between two pictures at least: more than a tick, so that no tick reads two."""
 
 
-class Picture:
+class Icon:
     """One picture among Blender's icons; its pixels are set, because files are read later, and kept as thumbnails."""
 
     def __init__(self) -> None:
         self._icons = bpy.utils.previews.new()
-        self._next = 0.0
-        self.transition: int | None = None
+        self._painted = 0
 
     @property
     def icon(self) -> int:
@@ -31,6 +30,31 @@ class Picture:
         """Width and height in px; 0 without a picture."""
         return next(((icon.image_size[0], icon.image_size[1]) for icon in self._icons.values()), (0, 0))
 
+    def paint(self, picture: NDArray[np.uint8]) -> None:
+        """Show pixels [H, W, 3]."""
+        self._icons.clear()
+        self._painted += 1  # Blender would show the old pixels under the old name
+        icon = self._icons.new(str(self._painted))
+        icon.image_size = picture.shape[1::-1]
+        icon.image_pixels.foreach_set(_packed(picture))
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._icons.clear()
+
+    def close(self) -> None:
+        """Give the icons back."""
+        bpy.utils.previews.remove(self._icons)
+
+
+class Picture(Icon):
+    """What a transition is becoming."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+        self.transition: int | None = None
+
     def show(self, transition: int, file: Path) -> None:
         """Show a picture of a transition; not one that is gone already, nor one that comes right after another."""
         now = time.monotonic()
@@ -41,20 +65,13 @@ class Picture:
             picture = np.load(file, allow_pickle=False)
         except (OSError, ValueError):  # a later one has just replaced it
             return
-        self.clear()
+        self.paint(picture)
         self.transition = transition
-        icon = self._icons.new(file.name)
-        icon.image_size = picture.shape[1::-1]
-        icon.image_pixels.foreach_set(_packed(picture))
 
     def clear(self) -> None:
         """Show nothing."""
-        self._icons.clear()
+        super().clear()
         self.transition = None
-
-    def close(self) -> None:
-        """Give the icons back."""
-        bpy.utils.previews.remove(self._icons)
 
 
 def _packed(picture: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -23,7 +23,7 @@ import bpy
 from ..vmg_backend import protocol
 from ..vmg_backend.errors import Cancelled, UserError
 from ..vmg_backend.progress import Progress
-from . import installation, paths
+from . import compat, installation, paths
 from .backend import BackendProcess, Log
 from .failures import Failure, JobCancelled, JobFailed
 
@@ -31,7 +31,8 @@ PATIENCE = 1.0
 """Seconds after which a cancelled job counts as cancelled, whether the backend answered or not."""
 
 LAST_PATIENCE = 2.0
-"""Seconds more after which a backend that did not answer is ended; the next job starts another one."""
+"""Seconds more after which a backend that did not answer is ended, unless the job says otherwise; the next job starts
+another one."""
 
 GREETING = 60.0
 """Seconds for the answer to hello: a cold disk is slow."""
@@ -45,7 +46,7 @@ TICK = 0.03
 _STARTS = 2
 """How often a job may lose its backend: it is started again once."""
 
-_EVENTS: dict[str, type] = {"filled": protocol.Filled, "preview": protocol.Preview}
+_EVENTS: dict[str, type] = {"filled": protocol.Filled, "preview": protocol.Preview, "learned": protocol.Learned}
 """The notifications that a job's `on_event` gets, beside `progress` and `log`."""
 
 Steps = Iterator[object] | None
@@ -104,6 +105,8 @@ class Job:
     outcome : Outcome or None
         None while it runs.
     failure : Failure or None
+    patience : float
+        Seconds that the backend has to answer, after the job counts as cancelled.
     """
 
     title: str
@@ -120,6 +123,7 @@ class Job:
     failure: Failure | None = None
     cancelling_since: float | None = None
     losses: int = 0
+    patience: float = LAST_PATIENCE
 
 
 @dataclass(eq=False)
@@ -261,6 +265,7 @@ class Session:
         on_error: Callable[[Failure], Steps] | None = None,
         on_cancel: Callable[[], Steps] | None = None,
         scene: SceneRef | None = None,
+        patience: float = LAST_PATIENCE,
     ) -> Job:
         """Ask the backend; starts it where it does not run.
 
@@ -276,6 +281,8 @@ class Session:
             Get the result's record, an event's record, the `Failure`, nothing. Each may return an iterator.
         scene : SceneRef, optional
             Where the result belongs.
+        patience : float
+            Seconds that the backend has to put away what it has, after the job was cancelled.
 
         Raises
         ------
@@ -283,7 +290,8 @@ class Session:
             While another job runs.
         """
         _check(method, params)
-        job = Job(title, on_result, on_event, on_error, on_cancel, scene, request=(method, params))
+        request = (method, params)
+        job = Job(title, on_result, on_event, on_error, on_cancel, scene, request=request, patience=patience)
         return self._begin(job)
 
     def run(
@@ -347,7 +355,7 @@ class Session:
         if self._worker:
             self._worker.cancelled.set()
         elif link and link.job is job and link.owed is not None:
-            link.deadline = job.cancelling_since + PATIENCE + LAST_PATIENCE
+            link.deadline = job.cancelling_since + PATIENCE + job.patience
             link.process.cancel(link.owed)
         else:  # not sent yet, or its result is arriving
             self._end(job, Outcome.CANCELLED)
@@ -431,6 +439,8 @@ class Session:
             self._start()
         elif self._link.hello and self._link.owed is None:
             self._send(self._link, job)
+        elif self._link.hello and self._link.job is not job:
+            job.stage = "Waiting for what was cancelled"
 
     def _step(self) -> bool:
         """Do the next thing; gives whether there was one."""
@@ -657,7 +667,7 @@ class Session:
             self._drop_steps()
             link = self._link
             if link and link.job is job and link.owed is not None and job.cancelling_since is None:
-                link.deadline = time.monotonic() + PATIENCE + LAST_PATIENCE
+                link.deadline = time.monotonic() + PATIENCE + job.patience
                 link.process.cancel(link.owed)  # it failed here, while it went on there
         job.outcome = outcome
         self.ended += 1
@@ -739,10 +749,7 @@ class _InBlender:
         for manager in bpy.data.window_managers:
             for name, value in now.items():
                 setattr(manager.vmg, name, value)
-            for window in manager.windows:
-                for area in window.screen.areas:
-                    if area.type in {"SEQUENCE_EDITOR", "PREFERENCES"}:
-                        area.tag_redraw()
+        compat.redraw("SEQUENCE_EDITOR", "PREFERENCES")
 
     def _tell(self, job: Job) -> None:
         """Where there is no panel: a line for each stage, and one every ten seconds."""

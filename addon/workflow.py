@@ -13,18 +13,19 @@ import bpy
 
 from ..vmg_backend.errors import UserError
 from .failures import Failure
-from .session import Job, SceneRef, Session, session
+from .session import LAST_PATIENCE, Job, SceneRef, Session, session
 from .timeline.building import TakeLost
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A request: the method and its record, the job's title, and who gets its events."""
+    """A request: the method and its record, the job's title, who gets its events, how long it may take to stop."""
 
     method: str
     params: object
     title: str
     on_event: Callable[[Any], None] | None = None
+    patience: float = LAST_PATIENCE
 
 
 Verb = Generator[Ask | None, Any, None]
@@ -44,7 +45,7 @@ class Waiting:
 
 @dataclass
 class Workflow:
-    """The verbs of one registration: one runs, and analyses wait for it.
+    """The verbs of one registration: one runs, and some wait for it.
 
     Attributes
     ----------
@@ -54,7 +55,7 @@ class Workflow:
 
     waiting: list[Waiting] = field(default_factory=list)
     _next: tuple[SceneRef, Ask, Verb] | None = None
-    _queue: dict[SceneRef, Callable[[SceneRef], Verb]] = field(default_factory=dict)
+    _queue: dict[tuple[SceneRef, str], Callable[[SceneRef], Verb]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._timer = self._tick  # one object, by which Blender knows the timer
@@ -63,6 +64,12 @@ class Workflow:
     def busy(self) -> bool:
         """Whether a verb runs or waits."""
         return bool(self._session.busy or self._next or self._queue)
+
+    @property
+    def said_running(self) -> str:
+        """What runs, one clause; empty where nothing does."""
+        job = self._session.job
+        return f"“{job.title}” is running" if job else "Another job is running" if self.busy else ""
 
     @property
     def _session(self) -> Session:
@@ -77,22 +84,22 @@ class Workflow:
             When a job runs, or the verb cannot begin.
         """
         if self._session.job or self._next:
-            raise UserError("Another job is running.", "Wait for it, or cancel it.", title="One job at a time")
+            raise UserError(f"{self.said_running}.", "Wait for it, or cancel it.", title="One job at a time")
         target = SceneRef.of(scene)
         steps = verb(target)
         return self._submit(target, next(steps), steps)
 
-    def run_when_free(self, scene: bpy.types.Scene, verb: Callable[[SceneRef], Verb]) -> None:
-        """Start a verb now, or as soon as nothing else runs; for each scene one waits."""
+    def run_when_free(self, scene: bpy.types.Scene, verb: Callable[[SceneRef], Verb], kind: str = "analyze") -> None:
+        """Start a verb now, or as soon as nothing else runs; for each scene one of each kind waits."""
         if not self.busy:
             self.run(scene, verb)
             return
-        self._queue[SceneRef.of(scene)] = verb
+        self._queue[SceneRef.of(scene), kind] = verb
         self._watch()
 
     def queued(self, scene: bpy.types.Scene) -> bool:
-        """Whether a verb waits for that scene."""
-        return SceneRef.of(scene) in self._queue
+        """Whether an analysis waits for that scene."""
+        return (SceneRef.of(scene), "analyze") in self._queue
 
     def finish(self) -> None:
         """Wait until nothing runs and nothing waits; for background mode.
@@ -114,8 +121,8 @@ class Workflow:
             (target, ask, steps), self._next = self._next, None
             self._submit(target, ask, steps)
         elif self._queue:
-            target = next(iter(self._queue))
-            verb = self._queue.pop(target)
+            target, kind = next(iter(self._queue))
+            verb = self._queue.pop((target, kind))
             if scene := target.find():
                 try:
                     self.run(scene, verb)
@@ -163,6 +170,7 @@ class Workflow:
             on_error=lambda _: steps.close(),
             on_cancel=steps.close,
             scene=target,
+            patience=ask.patience,
         )
 
     def _advance(self, target: SceneRef, steps: Verb, result: object) -> Iterator[None]:

@@ -70,9 +70,9 @@ def main() -> None:
     material = Material(analysis.footage, analysis.track, library.plate(analysis.footage))
     _, decoder, seed_stage, pose_stage = PERSONAL.stages
     stages = (
-        replace(PERSONAL.stages[0], batch=2, rate=5e-3), replace(decoder, batch=1, frames=4),
-        replace(seed_stage, batch=1, rate=6e-3, hands=1.0, keep=0.99),
-        replace(pose_stage, batch=1, rate=6e-3, hands=1.0, keep=0.99),
+        replace(PERSONAL.stages[0], batch=2, rate=5e-3), replace(decoder, batch=1, frames=4, accumulate=1),
+        replace(seed_stage, batch=1, accumulate=1, rate=6e-3, hands=1.0, keep=0.99),
+        replace(pose_stage, batch=1, accumulate=1, rate=6e-3, hands=1.0, keep=0.99),
     )  # fmt: skip
     base = Recipe("ablation", CONFIG, stages, "Of benchmarks/ablations.py.")
     # As much context as any row needs, so that all have the same clips and gaps.

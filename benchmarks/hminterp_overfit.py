@@ -60,8 +60,8 @@ RECIPE = Recipe(
     CONFIG,
     (
         replace(_AUTOENCODER, batch=2, rate=5e-3),
-        replace(_DECODER, batch=1, frames=4),
-        replace(_POSE, batch=1, rate=6e-3, hands=1.0, snr=0.0, unconditional=0.0, keep=0.99),
+        replace(_DECODER, batch=1, frames=4, accumulate=1),
+        replace(_POSE, batch=1, accumulate=1, rate=6e-3, hands=1.0, snr=0.0, unconditional=0.0, keep=0.99),
     ),
     "One window, learned by heart.",
 )

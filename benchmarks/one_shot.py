@@ -71,7 +71,7 @@ def main() -> None:
     (a,), (b,) = analyze([Source(words.a, words.fps_a)], library), analyze([Source(words.b, words.fps_b)], library)
     base = words.folder / OWN / "base"
     if not base.exists():
-        stages = tuple(replace(each, batch=min(each.batch, words.batch)) for each in PERSONAL.stages)
+        stages = tuple(replace(each, batch=min(each.batch, words.batch), accumulate=1) for each in PERSONAL.stages)
         recipe = replace(PERSONAL, config=replace(CONFIG, size=words.size), stages=stages)
         train_on([a], library, "base", recipe, minutes=words.minutes, progress=said())
     clips = prepare([b], HMInterp.load(base).config, words.folder / "b", progress=said())

@@ -77,8 +77,8 @@ class StartsJob(InSequencer):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """As others, and no job runs."""
-        if jobs.workflow().busy:
-            cls.poll_message_set("Another job is running")
+        if running := jobs.workflow().said_running:
+            cls.poll_message_set(running)
             return False
         return super().poll(context)
 

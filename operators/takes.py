@@ -89,7 +89,7 @@ class VMG_OT_takes_clean(InSequencer):
     def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """New frames are not shown before they are complete."""
         del context, scene
-        return "Another job is running" if jobs.workflow().busy else ""
+        return jobs.workflow().said_running
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Returned:
         """Show what would be deleted."""

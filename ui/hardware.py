@@ -15,7 +15,7 @@ def draw_model(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     if scene.vmg.engine not in hardware.WITH_MODEL:
         return
     layout.prop(scene.vmg, "quality")
-    _ask_soon()
+    ask_soon()
     found = hardware.known()
     if hardware.ready() is False:
         draw_missing(layout)
@@ -28,7 +28,8 @@ def draw_model(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         row.label(text="HMInterp has no model yet", icon="ERROR")
         row.operator("vmg.model_add", text="", icon="FILE_FOLDER")
         row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
-        _lines(layout, f"Train one on your footage, or import the authors', as the guide says. Folder: {found.folder}")
+        layout.operator("vmg.train_plan")
+        _lines(layout, f"Or import the authors', as the guide says. Folder: {found.folder}")
     else:
         row = layout.row(align=True)
         row.prop(scene.vmg, "model_choice")
@@ -75,7 +76,7 @@ class VMG_PT_hardware(SubTab):
     def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
         """Device, precision, memory; for engines that have a model."""
         del context, scene
-        _ask_soon()
+        ask_soon()
         if hardware.ready() is False:
             draw_missing(layout)
             return
@@ -112,7 +113,7 @@ def _lines(layout: bpy.types.UILayout, text: str) -> None:
         column.label(text=line)
 
 
-def _ask_soon() -> None:
+def ask_soon() -> None:
     """See to it that the backend is asked, by a timer: drawing must not start a job."""
     if not bpy.app.background and hardware.due() and not bpy.app.timers.is_registered(_ask):
         bpy.app.timers.register(_ask, first_interval=0.1, persistent=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..addon import jobs
+from ..addon import jobs, training
 
 
 def draw_status(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -36,7 +36,15 @@ def _draw_progress(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -
     column.label(text=shown.title, icon="SORTTIME")
     row = column.row(align=True)
     row.progress(text=said, factor=min(max(shown.fraction, 0.0), 1.0))
-    row.operator("vmg.job_cancel", text="", icon="X")
+    _draw_stop(row)
+
+
+def _draw_stop(row: bpy.types.UILayout) -> None:
+    """The button that stops what runs: a training is only paused by it."""
+    if training.training().running:
+        row.operator("vmg.train_pause", text="", icon="PAUSE")
+    else:
+        row.operator("vmg.job_cancel", text="", icon="X")
 
 
 def _draw_failure(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> None:
@@ -73,7 +81,7 @@ def _header(self: bpy.types.Header, context: bpy.types.Context) -> None:
         row = self.layout.row(align=True)
         row.ui_units_x = 8
         row.progress(text=shown.title, factor=min(max(shown.fraction, 0.0), 1.0))
-        row.operator("vmg.job_cancel", text="", icon="X")
+        _draw_stop(row)
 
 
 def register() -> None:

@@ -48,10 +48,7 @@ class _Watch:
                 continue
             self._seen[SceneRef.of(scene)] = now
             mark(scene)
-        for window in bpy.context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type == "SEQUENCE_EDITOR":
-                    area.tag_redraw()
+        compat.redraw("SEQUENCE_EDITOR")
 
 
 def mark(scene: bpy.types.Scene) -> None:

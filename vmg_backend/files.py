@@ -136,11 +136,21 @@ def check_space(folder: Path, size: float, what: str, remedy: str) -> None:
     ------
     UserError
     """
-    place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    if (free := shutil.disk_usage(place).free) < size + SPARE:
+    if (free := free_space(folder)) < size + SPARE:
         raise UserError(
-            f"{what} needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {place}.", remedy, title="Disk full"
+            f"{what} needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {_existing(folder)}.",
+            remedy,
+            title="Disk full",
         )
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that are free where a folder is or will be."""
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
 
 
 @contextmanager

@@ -8,13 +8,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path as FilePath
+from typing import Self
 
 from .audio.beats import Beat, detect_beats, load_beats, offset
 from .audio.decode import audio_seconds
 from .errors import UserError
 from .evaluation.linear_feasibility import with_linear
 from .files import check_output
-from .footage import Footage, check_same_format
+from .footage import Footage, check_same_format, parse_fps
 from .footage.writer import SUFFIXES
 from .graph.build import GraphSettings
 from .graph.features import MotionFeatures
@@ -28,7 +29,7 @@ from .library import FootageLibrary
 from .pose.mediapipe_estimator import MediapipeEstimator
 from .pose.track import PoseTrack
 from .progress import SILENT, Progress, shares
-from .protocol import EngineChoice
+from .protocol import EngineChoice, FootageUse
 from .render import render
 from .search.find import find_path
 from .search.keyframes import Keyframe, load_keyframes
@@ -52,6 +53,11 @@ class Source:
     path: FilePath
     fps: Fraction | None = None
     ranges: tuple[tuple[int, int], ...] | None = None
+
+    @classmethod
+    def of(cls, use: FootageUse) -> Self:
+        """The footage that the protocol names."""
+        return cls(FilePath(use.path), parse_fps(use.fps) if use.fps else None, use.ranges)
 
 
 @dataclass(frozen=True)

@@ -634,7 +634,8 @@ class TrainingPlan:
     frames : int
         That show the person well enough to be learned from; repeated ones among them, which only decoding tells.
     memory, memory_thrifty, free : int
-        Bytes of the device: what it would take at most, thriftily or not, and what it has.
+        Bytes of the device: what it would take at most, thriftily or not, and what it has. What it would take thriftily
+        is only looked for where it would not fit else.
     disk, free_disk : int
         Bytes: what clips and states would take at most, and what there is.
     folder : str
@@ -655,7 +656,7 @@ class TrainingPlan:
     remark: str = ""
 
 
-CURVE_POINTS = 200
+CURVE_POINTS = 100
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600,
 HEAVY = ("numpy", "scipy.signal", "av", "cv2", ".service")
 """What takes a second or two to load; in steps, so that a job is cancelled meanwhile."""
 
+_LOOKING = {"plan_training": ".training.hminterp.requests"}
+"""Modules of what is answered aside; of all else it is the one of `hardware`."""
+
 REPORT_SECONDS = 0.1
 """Least time between two notifications of progress."""
 
@@ -235,9 +238,8 @@ def hello() -> protocol.Hello:
 def _looked(request: _Request, call: Call) -> object:
     """What a method of `protocol.ASIDE` gives."""
     _load(call)  # in the order in which the main thread does: neither waits for what the other has half of
-    from .interpolation import hardware
-
-    result: object = getattr(hardware, request.method)(request.params)
+    module = import_module(_LOOKING.get(request.method, ".interpolation.hardware"), __package__)
+    result: object = getattr(module, request.method)(request.params)
     return result
 
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path as FilePath
 from typing import get_args
 
@@ -20,12 +21,12 @@ from .audio.rhythm import RATE
 from .errors import UserError
 from .evaluation.linear_feasibility import with_linear
 from .files import check_output, writing
-from .footage import Footage, parse_fps
+from .footage import Footage
 from .footage.conforming import conform, needs_conform
 from .graph.build import GraphSettings
 from .graph.features import MotionFeatures
 from .graph.motion_graph import MotionGraph
-from .interpolation.engines import make_engine
+from .interpolation.engines import check_packages, make_engine
 from .interpolation.fill import fill
 from .interpolation.hardware import hardware
 from .interpolation.interpolator import HoldsModel, Interpolator
@@ -47,7 +48,6 @@ from .protocol import (
     Filled,
     FilledAll,
     Footages,
-    FootageUse,
     FoundBeats,
     Hardware,
     Held,
@@ -57,8 +57,12 @@ from .protocol import (
     Place,
     Poses,
     Preview,
+    RunName,
+    Runs,
     Sound,
     Suggested,
+    Train,
+    Trained,
     Update,
     Updated,
     Wish,
@@ -87,7 +91,7 @@ class Service:
     def describe(self, asked: Footages, call: Call) -> Descriptions:
         """Decode what is new, and tell what each file is."""
         library = self._library(asked.library)
-        footages = jobs.describe([_source(use) for use in asked.footages], library, call.progress)
+        footages = jobs.describe([Source.of(use) for use in asked.footages], library, call.progress)
         return Descriptions(tuple(_described(footage, library) for footage in footages))
 
     def analyze(self, asked: Footages, call: Call) -> Descriptions:
@@ -95,13 +99,13 @@ class Service:
         library = self._library(asked.library)
         if not asked.footages:
             return Descriptions(())
-        sources = [_source(use) for use in asked.footages]
+        sources = [Source.of(use) for use in asked.footages]
         analyses = jobs.analyze(sources, library, call.progress, together=False)
         return Descriptions(tuple(_described(analysis.footage, library) for analysis in analyses))
 
     def conform(self, asked: Conform, call: Call) -> Conformed:
         """Write a copy that Blender shows frame by frame."""
-        source, target = _source(asked.footage), FilePath(asked.target)
+        source, target = Source.of(asked.footage), FilePath(asked.target)
         if target.suffix.lower() != ".mp4":
             raise UserError(f"A conformed copy cannot be written as {target.name}.", "End the name in .mp4.")
         check_output(target, [source.path])
@@ -178,6 +182,24 @@ class Service:
         self._release(call)
         return hardware(look)
 
+    def train(self, asked: Train, call: Call) -> Trained:
+        """Train a model, and tell how it goes; the memory is all its own."""
+        check_packages()
+        self._release(call)
+        from .training.hminterp import requests
+
+        library = self._library(asked.library)
+        return requests.train(asked, library, call.progress, call.id, partial(call.notify, "learned"))
+
+    def forget_run(self, run: RunName, call: Call) -> Runs:
+        """Delete a training that is not done."""
+        call.progress.update(0.0)
+        check_packages()
+        from .training.hminterp import begun
+
+        begun.forget(run.name)
+        return Runs(begun.stopped())
+
     def _engine_for(self, choice: EngineChoice, call: Call) -> Interpolator:
         """The engine of the last fill where it would make the same pixels; else another one, after it has let go."""
         wanted = make_engine(choice)
@@ -216,7 +238,7 @@ class Service:
     def _ready(self, wish: Wish, call: Call) -> _Ready:
         """What a search needs: footage that is analysed, and its graph."""
         library = self._library(wish.library)
-        sources = [_source(use) for use in wish.footages]
+        sources = [Source.of(use) for use in wish.footages]
         if not sources:
             raise UserError("No footage is chosen.", "Use at least one movie strip as footage.")
         if wish.frames < 1 or wish.seed < 0:
@@ -298,10 +320,6 @@ def _showing(call: Call) -> Iterator[Callable[[int, NDArray[np.uint8]], None]]:
 
 def _settings(wish: Wish) -> SearchSettings:
     return SearchSettings(hold_seconds=wish.hold_seconds, cut_price=wish.cut_price, reuse_seconds=wish.reuse_seconds)
-
-
-def _source(use: FootageUse) -> Source:
-    return Source(FilePath(use.path), parse_fps(use.fps) if use.fps else None, use.ranges)
 
 
 def _described(footage: Footage, library: FootageLibrary) -> Description:

@@ -152,7 +152,8 @@ def hardware(params, number, stop):
     ]
     models = [{"name": name, "label": name, "description": f"{name}: 256 px"} for name in ("ann", "bob")]
     models += [{"name": name, "label": Path(name).name, "description": "of your own"} for name in params["models"]]
-    return {"result": {"devices": devices, "models": models, "folder": "/models", "missing": []}}
+    runs = list(RUNS.values())
+    return {"result": {"devices": devices, "models": models, "folder": "/models", "missing": [], "runs": runs}}
 
 
 def model(params, number, stop):
@@ -166,6 +167,38 @@ def model(params, number, stop):
 def release(params, number, stop):
     send(method="held", params={"engine": ""})
     return hardware(params, number, stop)
+
+
+RUNS = {}
+
+
+def plan_training(params, number, stop):
+    took = {"device": "Card", "minutes": 30.0, "frames": 600, "memory": 7_000_000_000, "memory_thrifty": 5_000_000_000}
+    rest = {"free": 6_100_000_000, "disk": 900_000_000, "free_disk": 80_000_000_000, "folder": "/models/runs/x"}
+    return {"result": {**took, **rest, "remark": ""}}
+
+
+def train(params, number, stop):
+    """Four steps, of which those that were done before are not done again; one called "worse" does not win."""
+    run = RUNS.setdefault(params["name"], {"asked": params, "done": 0.0})
+    while run["done"] < 1.0:
+        send(method="progress", params={"id": number, "fraction": run["done"], "stage": "Training: seed"})
+        if stop():
+            return {"error": {"code": -32002, "message": "Cancelled."}}
+        run["done"] += 0.25
+        losses = [[step // 2, step / 4, 1.0 / (step + 1)] for step in range(round(4 * run["done"]) + 1)]
+        how = {"stage": "seed", "step": round(4 * run["done"]), "steps": 4, "done": run["done"]}
+        send(method="learned", params={"request": number, **how, "losses": losses, "checks": [[0.5, 21.0]]})
+    del RUNS[params["name"]]
+    better = params["name"] != "worse"
+    made = {"name": params["name"], "label": params["name"], "description": "256 px"}
+    over = {"fade": 4.2, "flow": 1.3 if better else -0.8}
+    return {"result": {"model": made, "better": better, "over": over, "gaps": 6}}
+
+
+def forget_run(params, number, stop):
+    del RUNS[params["name"]]
+    return {"result": {"runs": list(RUNS.values())}}
 
 
 def fill(params, number, stop):

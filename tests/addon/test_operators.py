@@ -345,7 +345,7 @@ def test_an_analysis_waits_for_the_running_job(scripted):
 def test_a_second_job_is_refused_with_the_reason(scripted):
     scripted.prepare()
     scripted.jobs.suggest(scripted.scene)
-    with pytest.raises(scripted.errors.UserError, match="Another job"):
+    with pytest.raises(scripted.errors.UserError, match="“Suggest” is running"):
         scripted.jobs.detect_beats(scripted.scene)
     assert not scripted.ops.suggest.poll()
     scripted.jobs.workflow().finish()

@@ -338,6 +338,41 @@ def test_what_is_becoming_is_drawn(draw, addon, generating, tmp_path):
     assert "[picture]" not in draw()
 
 
+@pytest.fixture
+def training(addon, generating):
+    """The training, with HMInterp and a model."""
+    generating("ann")
+    ours = addon("training").training()
+    yield ours
+    ours.running = None
+    ours.clear()
+
+
+def test_a_training_shows_how_it_goes_and_can_be_paused(bpy, draw, addon, training):
+    hardware = addon("hardware")
+    protocol = importlib.import_module(type(hardware.known()).__module__)
+    words = draw()
+    assert "[vmg.train_plan]" in words
+    assert "[picture]" not in words
+    asked = protocol.Train("Mia", ())
+    training.running, training.name = asked, "Mia"
+    training.hear(protocol.Learned(1, "seed", 30, 40, 0.5, ((0, 0.1, 0.4), (1, 0.5, 0.2)), ((0.5, 21.0),)))
+    hardware.note_runs((protocol.StoppedRun(asked, 0.2), protocol.StoppedRun(protocol.Train("Bob", ()), 0.34)))
+    shown = bpy.context.window_manager.vmg
+    shown.running, shown.title, shown.stage, shown.fraction, shown.seconds_left = True, "Train Mia", "Seed", 0.4, 200.0
+    words = draw()
+    shown.running = False
+    assert {"Train Mia", "Seed, 3 min left", "[vmg.train_pause]", "[vmg.train_drop]", "[picture]"} <= set(words)
+    assert {"seed: step 30 of 40", "Loss (blue): 0.2", "Near the person (orange): 21.0 dB"} <= set(words)
+    assert {"Bob: 34%", "[vmg.train_resume]"} <= set(words)
+    assert not {"Mia: 20%", "[vmg.job_cancel]", "[vmg.train_plan]"} & set(words)
+
+    training.running, training.said = None, "Mia wins."
+    words = draw()
+    assert {"Mia: 20%", "Mia wins.", "[vmg.train_dismiss]", "[vmg.train_plan]"} <= set(words)
+    assert "[vmg.train_pause]" not in words
+
+
 def test_drawing_changes_nothing(bpy, draw, scene, state, film, addon, monkeypatch):
     known(film)
     addon("timeline.keys").add_key(scene, 25)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -20,7 +21,6 @@ from vmg_backend.interpolation.hminterp.config import TINY as CONFIG
 from vmg_backend.interpolation.hminterp.decoder import taps
 from vmg_backend.interpolation.hminterp.model import HMInterp
 from vmg_backend.progress import Progress
-from vmg_backend.training.hminterp import runs
 from vmg_backend.training.hminterp.clips import Batch
 from vmg_backend.training.hminterp.objectives import (
     AutoencoderObjective,
@@ -189,7 +189,7 @@ def test_a_run_of_another_recipe_is_refused(whole: tuple[HMInterp, Path]) -> Non
 
 def test_a_full_disk_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, folder = recipe_of(), tmp_path / "run"
-    real, written = runs.save_file, 0
+    real, written = safetensors.torch.save_file, 0
 
     def full(*words: object) -> None:
         nonlocal written
@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: py
             raise OSError(errno.ENOSPC, "No space left on device")
         real(*words)
 
-    monkeypatch.setattr(runs, "save_file", full)
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
     with pytest.raises(UserError, match="disk is full"):
         Trainer(recipe, FewClips(), Run(folder, recipe), CPU).run()
     monkeypatch.undo()

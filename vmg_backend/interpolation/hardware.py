@@ -26,7 +26,11 @@ def hardware(look: Look) -> Hardware:
     folders = dict.fromkeys((*own_models(), *map(Path, look.models)))
     models = tuple(_described(folder) for folder in folders)
     lacking = tuple(Lacking(engine, names) for engine in NEEDS if (names := missing_models(engine)))
-    return Hardware(() if missing else _devices(), models, str(models_root() / OWN), missing, lacking)
+    if missing:
+        return Hardware((), models, str(models_root() / OWN), missing, lacking)
+    from ..training.hminterp.begun import stopped
+
+    return Hardware(_devices(), models, str(models_root() / OWN), missing, lacking, stopped())
 
 
 def model(asked: ModelFolder) -> ModelHere:

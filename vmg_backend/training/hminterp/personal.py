@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,15 +23,14 @@ from ...interpolation.hminterp.engine import HMInterpEngine
 from ...interpolation.hminterp.generating import Way
 from ...interpolation.hminterp.model import HMInterp
 from ...interpolation.hminterp.opening import GUIDE
-from ...models import OWN, models_root
 from ...progress import SILENT, Progress
 from ...protocol import EngineChoice
 from .clips import Clips
 from .guide_tuning import tune_guide
-from .preparing import prepare
+from .preparing import differs, prepare
 from .recipes import Recipe, Stage
-from .runs import Moment, Run
-from .trainer import Means, Trainer
+from .runs import Moment, Run, new_model, run_folder
+from .trainer import Heard, Means, Trainer
 from .validation import TrueGap, filled, strip, true_gap, validate, wins
 
 if TYPE_CHECKING:
@@ -93,6 +91,7 @@ def train_on(
     means: Means | None = None,
     progress: Progress = SILENT,
     told: Callable[[Estimate], None] | None = None,
+    heard: Heard | None = None,
 ) -> Trained:
     """Train a model on footage of one person; or go on with it, where a run of that name was stopped.
 
@@ -113,16 +112,24 @@ def train_on(
         A training that is cancelled goes on from there when it is started again.
     told : callable, optional
         Gets the estimate, before the training begins in earnest.
+    heard : callable, optional
+        Gets what was measured so far, again and again.
 
     Raises
     ------
     UserError
-        When there is too little to be learned, or a model of that name is there already.
+        When there is too little to be learned, or a model of that name is there already, or a run on other footage.
     """
     folder, model_folder = run_folder(name), new_model(name)
     means = means or Means()
     if begin is not None:
         recipe = replace(recipe, config=begin.config)
+    if Run.begun(folder / "run") and differs(analyses, recipe.config, folder / "clips"):
+        raise UserError(
+            f'The training "{name}" was begun on other footage, or for another kind of model.',
+            "Go on with what it was begun with, or choose another name.",
+            title="Another training",
+        )
     clips = prepare(analyses, recipe.config, folder / "clips", progress=progress.part(0.0, _CLIPS, "Preparing clips"))
     if not clips.held_out:
         raise UserError(
@@ -136,7 +143,7 @@ def train_on(
     elif minutes is not None:
         own = _scaled(own, clips, minutes, means, begin)
     run = Run(folder / "run", own)
-    trainer = Trainer(own, clips, run, means, begin)
+    trainer = Trainer(own, clips, run, means, begin, heard)
     if told:
         told(Estimate({stage.name: stage.steps for stage in own.stages}, trainer.seconds_left))
     materials = {one.footage.id: Material(one.footage, one.track, library.plate(one.footage)) for one in analyses}
@@ -153,27 +160,6 @@ def train_on(
     return Trained(model_folder, result, wins(result))
 
 
-def run_folder(name: str) -> Path:
-    """Where the clips and the run of a model of that name are."""
-    return models_root() / "runs" / name
-
-
-def new_model(name: str) -> Path:
-    """Where a model of that name will be.
-
-    Raises
-    ------
-    UserError
-        When it cannot be called so, or is there already.
-    """
-    if not re.fullmatch(r"\w[\w .-]*", name):
-        raise UserError(f'"{name}" cannot be the name of a model.', "Use letters, digits, spaces, -, _ and dots.")
-    folder = models_root() / OWN / name
-    if folder.exists():
-        raise UserError(f'There is a model "{name}" already.', "Choose another name, or delete that model's folder.")
-    return folder
-
-
 def judged(model: HMInterp, gaps: Sequence[TrueGap], guide: PoseGuide, progress: Progress = SILENT) -> dict[str, Any]:
     """The model beside `fade` and `flow` on gaps that it has not seen, led by generated skeletons."""
     engines = {"hminterp": engine_of(model, guide)} | {
@@ -184,8 +170,8 @@ def judged(model: HMInterp, gaps: Sequence[TrueGap], guide: PoseGuide, progress:
 
 def engine_of(model: HMInterp, guide: PoseGuide) -> HMInterpEngine:
     """The engine of a model that is in the memory."""
-    device = "cpu" if next(model.parameters()).device.type == "cpu" else "auto"
-    place = replace(choose(device), dtype=torch.float32)
+    device = next(model.parameters()).device
+    place = replace(choose(str(device) if device.type == "cuda" else device.type), dtype=torch.float32)
     return HMInterpEngine(model.config, "in training", lambda *_: model, place, guide, Way())
 
 

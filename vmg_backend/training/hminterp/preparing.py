@@ -113,6 +113,40 @@ def prepare(
     return Clips.open(folder)
 
 
+def differs(analyses: Sequence[Analysis], config: Config, folder: Path) -> bool:
+    """Whether a folder holds clips, and others than `prepare` would write by itself."""
+    return (folder / FILE).is_file() and read(folder)["key"] != _key(analyses, config, None, Filters(), 1)
+
+
+def foresee(analyses: Sequence[Analysis], config: Config) -> Foreseen:
+    """What `prepare` would write, without decoding: so frames that repeat others count as well."""
+    filters = Filters()
+    stretches = [
+        each for one in analyses for each in _stretches(one, filters, Counter(), np.ones(one.footage.frames, bool))
+    ]
+    pieces = [piece for stretch in stretches for piece in _pieces(stretch, config.frames)]
+    if not pieces:
+        return Foreseen(0, (0, 0), 0)
+    size = _clips(pieces, {one.footage.id: one for one in analyses}, config)[0].crop.size
+    frames = sum(len(one.numbers) for one in stretches if len(one.numbers) >= config.frames)
+    rows = sum(len(one.numbers) for one, _ in pieces)
+    return Foreseen(frames, size, _bytes(rows, size, analyses[0].track.skeleton))
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """Clips that are not written yet: their frames, the size [W, H] of all, and what they take on the disk, bytes."""
+
+    frames: int
+    size: tuple[int, int]
+    bytes: int
+
+
+def _bytes(rows: int, size: tuple[int, int], skeleton: str) -> int:
+    """What so many rows of all arrays take."""
+    return rows * (2 * 3 * size[0] * size[1] + 4 * (3 * len(SKELETONS[skeleton].joints) + 2))
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What will be written: the clips, number of each row's frame, its speed, and what is told of all."""
@@ -128,8 +162,7 @@ class _Plan:
 
     @property
     def bytes(self) -> int:
-        joints = len(SKELETONS[self.told["skeleton"]].joints)
-        return len(self.numbers) * (2 * 3 * self.size[0] * self.size[1] + 4 * (3 * joints + 2))
+        return _bytes(len(self.numbers), self.size, self.told["skeleton"])
 
 
 def _plan(
@@ -143,9 +176,8 @@ def _plan(
     stretches: list[Stretch] = []
     counts: Counter[str] = Counter()
     for analysis, part in zip(analyses, shares(one.footage.frames for one in analyses), strict=True):
-        stretches += _stretches(
-            analysis, filters, counts, progress.part(*part, f"Looking through {analysis.footage.name}")
-        )
+        scanned = scan_video(analysis.footage.path, progress.part(*part, f"Looking through {analysis.footage.name}"))
+        stretches += _stretches(analysis, filters, counts, ~repeated(scanned.thumbnails, filters.repeated))
     if held_out is None:
         # as many frames around a gap as the engine looks at (`HMInterpEngine.given`), and as guides do
         context = max(CONTEXT, config.context, (config.frames - holding.LENGTH + 1) // 2)
@@ -195,12 +227,14 @@ def _plan(
     return _Plan(clips, numbers, speed, told)
 
 
-def _stretches(analysis: Analysis, filters: Filters, counts: Counter[str], progress: Progress) -> list[Stretch]:
-    """Runs of frames that may be learned from; adds to the counts how many may not, by the first reason."""
+def _stretches(analysis: Analysis, filters: Filters, counts: Counter[str], fresh: NDArray[np.bool_]) -> list[Stretch]:
+    """Runs of frames that may be learned from; adds to the counts how many may not, by the first reason.
+
+    Fresh [T] are those that do not repeat the one before.
+    """
     footage, track = analysis.footage, analysis.track
-    thumbnails = scan_video(footage.path, progress).thumbnails
     person, sure = track.person, _sureness(track) >= filters.sure
-    allowed, fresh = inside(footage.ranges, footage.frames), ~repeated(thumbnails, filters.repeated)
+    allowed = inside(footage.ranges, footage.frames)
     reasons = ("outside the ranges", "no person", "not sure", "repeated")
     good = np.ones(footage.frames, bool)
     for reason, passed in zip(reasons, (allowed, person, sure, fresh), strict=True):

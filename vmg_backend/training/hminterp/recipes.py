@@ -31,7 +31,7 @@ class Stage:
         Parts of `HMInterp` that learn, where the model has them; all others stay as they are.
     steps : int
     batch : int
-        Windows of a step, over all processes; for the autoencoder, pictures.
+        Windows of a backward pass, over all processes; for the autoencoder, pictures.
     rate : float
         Highest learning rate: it rises over the first 2 % of the steps and falls along a half cosine.
     optimizer : {"adamw", "muon"}
@@ -148,9 +148,9 @@ PERSONAL = Recipe(
     SMALL,
     (
         Stage("autoencoder", "autoencoder", ("autoencoder",), 3_000, 8, 2e-3, "muon", keep=0.99),
-        Stage("decoder", "decoder", ("decoder",), 800, 2, 1e-3, "muon", frames=7, keep=0.99),
-        Stage("seed", "interpolator", _ALL, 3_500, 8, 1e-3, "muon", pose=False, hands=10.0),
-        Stage("pose", "interpolator", _ALL, 500, 8, 5e-4, "muon", hands=10.0),
+        Stage("decoder", "decoder", ("decoder",), 800, 1, 1e-3, "muon", frames=7, keep=0.99, accumulate=2),
+        Stage("seed", "interpolator", _ALL, 3_500, 2, 1e-3, "muon", pose=False, hands=10.0, accumulate=4),
+        Stage("pose", "interpolator", _ALL, 500, 2, 5e-4, "muon", hands=10.0, accumulate=4),
     ),
     "A small model of one person, from their own footage alone.",
     guide=400,

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import save_file
-from torch import Tensor
 
 from ...errors import UserError
 from ...files import said_clearly, write_json, writing, writing_folder
+from ...models import OWN, models_root
 from ...tensors import Kind, opened
 from .recipes import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _RECIPE = "recipe.json"
 _PACKAGES = ("vmg_backend", "torch", "diffusers", "transformers", "accelerate", "numpy")
@@ -84,6 +87,8 @@ class Run:
 
     def save(self, moment: Moment, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Write a state, tensors by the name of their file; until it is whole, the last one counts."""
+        from safetensors.torch import save_file  # not above: what runs there are is told without torch
+
         folder = self.folder / "states" / f"{moment.stage}-{moment.step}"
         with writing_folder(folder) as temporary:
             for name, group in tensors.items():
@@ -124,17 +129,24 @@ class Curves:
     run : Run
     since : Moment, optional
         What was told after it is forgotten: it will be told again.
+    heard : callable, optional
+        Gets all lines whenever there is another one, and at the beginning those that are there.
     """
 
-    def __init__(self, run: Run, since: Moment | None) -> None:
+    def __init__(
+        self, run: Run, since: Moment | None, heard: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
+    ) -> None:
         self._file = run.folder / "curves.jsonl"
-        kept = [
+        self._heard = heard
+        self._lines = [
             line
             for line in read_curves(run.folder)
             if since and (line["number"], line["step"]) <= (since.stage, since.step)
         ]
         with writing(self._file) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in self._lines), encoding="utf-8")
+        if heard and self._lines:
+            heard(self._lines)
         self._board: Callable[[str, float, int], None] | None = None
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
@@ -149,6 +161,35 @@ class Curves:
         if self._board:
             for name, value in values.items():
                 self._board(f"{stage}/{name}", value, moment.step)
+        self._lines.append(line)
+        if self._heard:
+            self._heard(self._lines)
+
+
+def run_folder(name: str) -> Path:
+    """Where the clips and the run of a model of that name are."""
+    return runs_root() / name
+
+
+def runs_root() -> Path:
+    """Where all runs of models are."""
+    return models_root() / "runs"
+
+
+def new_model(name: str) -> Path:
+    """Where a model of that name will be.
+
+    Raises
+    ------
+    UserError
+        When it cannot be called so, or is there already.
+    """
+    if not re.fullmatch(r"\w[\w .-]*", name):
+        raise UserError(f'"{name}" cannot be the name of a model.', "Use letters, digits, spaces, -, _ and dots.")
+    folder = models_root() / OWN / name
+    if folder.exists():
+        raise UserError(f'There is a model "{name}" already.', "Choose another name, or delete that model's folder.")
+    return folder
 
 
 def read_curves(folder: Path) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, partial
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -36,6 +36,8 @@ _MEASURED = 64
 
 Watch = Callable[[HMInterp, Stage, Moment, Progress], Mapping[str, float]]
 """Gets the model with its averaged weights now and then, and says what of it goes into the curves."""
+Heard = Callable[[Recipe, Sequence[Mapping[str, Any]]], None]
+"""Gets the recipe and all that the curves hold (`runs.read_curves`), whenever something was measured."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Trainer:
     means : Means, optional
     model : HMInterp, optional
         What the training begins with; by default an untrained one of the recipe's config.
+    heard : callable, optional
 
     Raises
     ------
@@ -82,7 +85,13 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: Recipe, clips: Clips, run: Run, means: Means | None = None, model: HMInterp | None = None
+        self,
+        recipe: Recipe,
+        clips: Clips,
+        run: Run,
+        means: Means | None = None,
+        model: HMInterp | None = None,
+        heard: Heard | None = None,
     ) -> None:
         self._recipe = recipe
         self._clips = clips
@@ -101,7 +110,7 @@ class Trainer:
         if run.moment:
             self._restore()
         main = self._accelerator.is_main_process
-        self._curves = Curves(run, run.moment) if main else None
+        self._curves = Curves(run, run.moment, partial(heard, recipe) if heard else None) if main else None
         self._saved, self._took = time.monotonic(), 0.0
 
     @property
@@ -142,7 +151,7 @@ class Trainer:
         Returns
         -------
         HMInterp
-            With averaged weights, frozen.
+            With averaged weights, frozen, on the device of the training.
 
         Raises
         ------
@@ -150,14 +159,14 @@ class Trainer:
             When the disk is full, memory runs out, the GPU is lost or the loss is no number; the last state is whole.
         """
         device = self._accelerator.device
-        with explained(device, "Choose fewer windows in a batch, or turn gradient checkpointing on."):
+        with explained(device, "Train thriftily (gradient checkpointing), or with fewer windows in a batch."):
             spans = shares(
                 [round(1e6 * cost * stage.steps) for cost, stage in zip(self.costs, self._recipe.stages, strict=True)]
             )
             while self._moment.stage < len(self._recipe.stages):
                 stage = self._recipe.stages[self._moment.stage]
                 self._teach(stage, progress.part(*spans[self._moment.stage], f"Training: {stage.name}"), watch)
-        return self._model.to("cpu").eval().requires_grad_(False)
+        return self._model.eval().requires_grad_(False)
 
     def _teach(self, stage: Stage, progress: Progress, watch: Watch | None) -> None:
         accelerator = self._accelerator

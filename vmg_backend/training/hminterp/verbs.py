@@ -18,9 +18,10 @@ from ...progress import Progress
 from ...words import library_of, sources_of
 from .one_shot import RECIPES as LESSONS
 from .one_shot import one_shot
-from .personal import Estimate, Trained, new_model, run_folder, train_on
+from .personal import Estimate, Trained, train_on
 from .preparing import videos_in
 from .recipes import RECIPES, Recipe
+from .runs import new_model, run_folder
 from .trainer import Means
 
 _ANALYSING = 0.1
