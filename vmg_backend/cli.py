@@ -255,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def training_verb(name: str, text: str) -> argparse.ArgumentParser:
         added = verb(name, text, library, footage, group=models)
-        added.set_defaults(module=".training.hminterp.verbs", verb=f"train_{name.replace('-', '_')}")
+        added.set_defaults(module=".training.verbs", verb="train_on_footage", kind=name)
         added.add_argument("footage", nargs="+", type=Path, metavar="FOOTAGE", help="video files, or folders of them")
         added.add_argument("--name", required=True, help="what the model is called")
         added.add_argument("--device", choices=("auto", "cpu"), default="auto", help="default: the best there is")

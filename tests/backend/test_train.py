@@ -53,3 +53,13 @@ def test_wrong_words_are_answered_in_a_sentence(
     assert train("--motion", "nothing.bvh", *words) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["personal", "hminterp", "one-shot"])
+def test_training_on_footage_says_what_is_not_installed(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vmg_backend.interpolation.engines.missing_packages", lambda: ("torch", "diffusers"))
+    model = ["--model", "Mia"] if kind == "one-shot" else []
+    assert main(["train", kind, "dance.mp4", "--name", "Mia-2", *model]) == 2
+    assert "torch and diffusers" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..files import check_output
+from ..interpolation.engines import check_packages
 from ..progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -75,6 +76,14 @@ def train_mdm(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     training.weights(about).save(words.out)
     state.unlink()
     return {"out": str(words.out), "steps": training.step, **about, "summary": summary}
+
+
+def train_on_footage(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """``vmg train personal``, ``vmg train hminterp`` and ``vmg train one-shot``."""
+    check_packages()
+    from .hminterp.verbs import VERBS
+
+    return VERBS[words.kind](words, progress)
 
 
 def validated(weights: Weights, takes: Sequence[Motion], progress: Progress = SILENT) -> Table:

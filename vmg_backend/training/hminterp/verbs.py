@@ -28,17 +28,17 @@ _ANALYSING = 0.1
 """Share of the whole that estimating the poses takes, where they are not known yet."""
 
 
-def train_personal(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def personal(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """``vmg train personal``."""
     return _train(words, progress, words.minutes, None)
 
 
-def train_hminterp(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def hminterp(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """``vmg train hminterp``."""
     return _train(words, progress, None, HMInterp.load(model_folder(words.begin)) if words.begin else None)
 
 
-def train_one_shot(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def tuned(words: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """``vmg train one-shot``."""
     out = new_model(words.name)
     library, analyses = _read(words, progress)
@@ -53,6 +53,10 @@ def train_one_shot(words: argparse.Namespace, progress: Progress) -> dict[str, A
         progress=progress.part(_ANALYSING, 1.0),
     )
     return {**told, "summary": f"{words.name}: {out}, tuned on top of {words.model}"}
+
+
+VERBS = {"personal": personal, "hminterp": hminterp, "one-shot": tuned}
+"""By the word after ``vmg train``."""
 
 
 def _train(
