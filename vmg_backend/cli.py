@@ -264,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     one = training_verb("personal", "Train a model of one person, from their own footage.")
-    one.add_argument("--minutes", type=_seconds, metavar="N", help="as many steps as fit; default: the recipe's")
+    one.add_argument("--minutes", type=_positive, metavar="N", help="as many steps as fit; default: the recipe's")
     one.add_argument("--recipe", default="personal", metavar="NAME", help="personal or tiny; default: personal")
     one = training_verb("hminterp", "Train HMInterp by a recipe, on any footage.")
     one.add_argument(
