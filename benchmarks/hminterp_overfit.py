@@ -23,6 +23,7 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
+from vmg_backend.evaluation.picture_metrics import likeness
 from vmg_backend.footage import FrameReader
 from vmg_backend.interpolation.crop import Crop, crop_of
 from vmg_backend.interpolation.engines import make_engine
@@ -191,9 +192,6 @@ def compare(
     model: HMInterp, gap: Gap, truth: NDArray[np.uint8], crop: Crop, joints: NDArray[np.float32], first: int
 ) -> dict[str, dict[str, float]]:
     """PSNR of all that could have been shown."""
-    people = joints[first : first + LENGTH]
-    low, high = np.nanmin(people, axis=(0, 1)).astype(int), np.nanmax(people, axis=(0, 1)).astype(int)
-    box = (slice(None), slice(max(0, low[1]), high[1] + 1), slice(max(0, low[0]), high[0] + 1))
     clip = np.stack([crop.cut(frame) for frame in (gap.start, *truth, gap.end)])
     pictures = torch.from_numpy(clip).permute(0, 3, 1, 2).float()[None] / 255.0
     latents = encode(model.autoencoder, 2.0 * pictures - 1.0).transpose(1, 2)
@@ -206,15 +204,8 @@ def compare(
         "autoencoder and decoder": paste_gap(gap, recoded, crop),
         "crop at the network's size": paste_gap(gap, clip[1:-1], crop),
     }
-    return {
-        name: {"gap": psnr(frames, truth), "person": psnr(frames[box], truth[box])} for name, frames in shown.items()
-    }
-
-
-def psnr(made: NDArray[np.uint8], real: NDArray[np.uint8]) -> float:
-    """Mean over frames, in float64 on 0 to 255."""
-    errors = np.mean((made.astype(np.float64) - real) ** 2, axis=(1, 2, 3))
-    return round(float(np.mean(10.0 * np.log10(255.0**2 / np.maximum(errors, 1e-5)))), 2)
+    found = {name: likeness(frames, truth, joints[first : first + LENGTH]) for name, frames in shown.items()}
+    return {name: {"gap": round(one.psnr, 2), "person": round(one.person_psnr, 2)} for name, one in found.items()}
 
 
 if __name__ == "__main__":

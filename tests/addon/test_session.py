@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FAKE = Path(__file__).with_name("fake_backend.py")
@@ -181,6 +182,7 @@ def test_a_result_is_put_in_tick_by_tick(make, ask):
     assert job.outcome.value == "done"
 
 
+@pytest.mark.serial
 def test_ticks_stay_short_under_a_flood_of_messages(make, ask, given):
     """20,000 notifications as fast as a pipe gives them: the person's frames must not suffer."""
     session = make("chatty")
@@ -192,7 +194,7 @@ def test_ticks_stay_short_under_a_flood_of_messages(make, ask, given):
         times.append(time.perf_counter() - begun)
         own.append(time.thread_time() - begun_own)
         time.sleep(0.003)
-    p99, own99 = (sorted(values)[int(0.99 * len(values))] for values in (times, own))
+    p99, own99 = np.percentile(times, 99), np.percentile(own, 99)
     print(f"{len(times)} ticks, p99 {1e3 * p99:.1f} ms, of these {1e3 * own99:.1f} ms of this thread's own")
     assert len(given.results) == 1
     assert own99 <= 0.016  # programs beside this one may hold up the clock, but not this thread's own

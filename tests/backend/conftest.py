@@ -6,9 +6,11 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vmg_backend import sample
+from vmg_backend.background.matte import PersonMatte
 from vmg_backend.footage import FrameReader, VideoWriter, open_footage
 from vmg_backend.library import FootageLibrary
 from vmg_backend.locking import locked
@@ -28,6 +30,27 @@ def media() -> Path:
     if not folder:
         pytest.skip("VMG_MEDIA is not set: no real footage and music")
     return Path(folder)
+
+
+class Middle(PersonMatte):
+    """A person in the middle of every picture."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def matte(self, frame, plate=None, limbs=None):
+        alpha = np.zeros(frame.shape[:2], np.float32)
+        alpha[frame.shape[0] // 3 : 2 * frame.shape[0] // 3, frame.shape[1] // 3 : 2 * frame.shape[1] // 3] = 1.0
+        return alpha
+
+
+@pytest.fixture(scope="session")
+def middle() -> type[PersonMatte]:
+    """What cuts the middle out of every picture, as if a person stood there."""
+    return Middle
 
 
 @pytest.fixture(scope="session")

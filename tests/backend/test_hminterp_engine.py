@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from vmg_backend.background.matte import PersonMatte
 from vmg_backend.errors import Cancelled
 from vmg_backend.interpolation.hminterp.conditioning import conditions_of
 from vmg_backend.interpolation.hminterp.config import TINY
@@ -46,21 +45,6 @@ def model():
     return made
 
 
-class Middle(PersonMatte):
-    """A person in the middle of every picture."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def matte(self, frame, plate=None, limbs=None):
-        alpha = np.zeros(frame.shape[:2], np.float32)
-        alpha[frame.shape[0] // 3 : 2 * frame.shape[0] // 3, frame.shape[1] // 3 : 2 * frame.shape[1] // 3] = 1.0
-        return alpha
-
-
 def gap_of(length, given, seed=3):
     random = np.random.default_rng(0)
     scene = random.integers(30, 220, (HEIGHT, WIDTH, 3), np.uint8)
@@ -77,15 +61,15 @@ def gap_of(length, given, seed=3):
     return Gap(frames(given), frames(given), *sides, scene, scene, *around, seed, Side(*poses(length)))
 
 
-def engine_of(model, **config):
+def engine_of(middle, model, **config):
     return HMInterpEngine(
-        replace(TINY, **config), "1", lambda *_: model, choose("cpu"), guide=None, way=Way(**LOW), matting=Middle
+        replace(TINY, **config), "1", lambda *_: model, choose("cpu"), guide=None, way=Way(**LOW), matting=middle
     )
 
 
 @pytest.mark.parametrize(("length", "given"), [(2, 3), (4, 2), (6, 1), (12, 1)])
-def test_every_length_is_filled_by_calls_of_one_size(model, length, given):
-    engine = engine_of(model)
+def test_every_length_is_filled_by_calls_of_one_size(model, length, given, middle):
+    engine = engine_of(middle, model)
     assert engine.given(length) == given
     assert length + 2 * given == TINY.frames or given == TINY.context
     gap = gap_of(length, given)
@@ -96,20 +80,20 @@ def test_every_length_is_filled_by_calls_of_one_size(model, length, given):
     assert not np.array_equal(made, np.stack([gap.start] * length))
 
 
-def test_equal_gaps_are_filled_equally_and_other_seeds_otherwise(model):
-    engine, gap = engine_of(model), gap_of(6, 1)
+def test_equal_gaps_are_filled_equally_and_other_seeds_otherwise(model, middle):
+    engine, gap = engine_of(middle, model), gap_of(6, 1)
     made = engine.fill(gap)
     assert np.array_equal(made, engine.fill(gap))
     assert not np.array_equal(made, engine.fill(replace(gap, seed=4)))
 
 
-def test_the_guide_is_followed(model):
-    engine, gap = engine_of(model), gap_of(6, 1)
+def test_the_guide_is_followed(model, middle):
+    engine, gap = engine_of(middle, model), gap_of(6, 1)
     other = replace(gap, guide=Side(gap.guide.joints + np.float32(9.0), gap.guide.confidence))
     assert not np.array_equal(engine.fill(gap), engine.fill(other))
 
 
-def test_a_morph_may_stand_in_the_gap_instead_of_duplicates(model):
+def test_a_morph_may_stand_in_the_gap_instead_of_duplicates(model, middle):
     gap, seen = gap_of(6, 1), []
 
     class Dark:
@@ -119,13 +103,13 @@ def test_a_morph_may_stand_in_the_gap_instead_of_duplicates(model):
             seen.append(gap.length)
             return np.zeros_like(gap.outgoing.frames)
 
-    plain = engine_of(model)
-    first = HMInterpEngine(TINY, "1", lambda *_: model, choose("cpu"), None, Way(**LOW), Dark(), Middle)
+    plain = engine_of(middle, model)
+    first = HMInterpEngine(TINY, "1", lambda *_: model, choose("cpu"), None, Way(**LOW), Dark(), middle)
     assert not np.array_equal(plain.fill(gap), first.fill(gap))
     assert seen == [6]
 
 
-def test_a_cancel_is_heard_before_the_next_call(model):
+def test_a_cancel_is_heard_before_the_next_call(model, middle):
     gap, heard = gap_of(6, 1), []
 
     def stop(fraction, stage):
@@ -134,18 +118,18 @@ def test_a_cancel_is_heard_before_the_next_call(model):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        engine_of(model).fill(gap, Progress(stop))
+        engine_of(middle, model).fill(gap, Progress(stop))
     assert heard[-1] == "Denoising"
 
 
-def test_a_released_model_is_loaded_again(model):
+def test_a_released_model_is_loaded_again(model, middle):
     loads = []
 
     def load(device, dtype, progress):
         loads.append(1)
         return model
 
-    engine = HMInterpEngine(TINY, "1", load, choose("cpu"), guide=None, way=Way(**LOW), matting=Middle)
+    engine = HMInterpEngine(TINY, "1", load, choose("cpu"), guide=None, way=Way(**LOW), matting=middle)
     gap = gap_of(6, 1)
     engine.fill(gap)
     engine.fill(gap)

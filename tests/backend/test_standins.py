@@ -33,7 +33,6 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers import models as tokenizing
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, UMT5Config, UMT5EncoderModel
 
-from vmg_backend.background.matte import PersonMatte
 from vmg_backend.errors import Cancelled, UserError
 from vmg_backend.files import content_hash
 from vmg_backend.interpolation import engines
@@ -185,21 +184,6 @@ def save_animatediff() -> None:
 # -- gaps --------------------------------------------------------------------------------------------------------------
 
 
-class Middle(PersonMatte):
-    """A person in the middle of every picture."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def matte(self, frame, plate=None, limbs=None):
-        alpha = np.zeros(frame.shape[:2], np.float32)
-        alpha[frame.shape[0] // 3 : 2 * frame.shape[0] // 3, frame.shape[1] // 3 : 2 * frame.shape[1] // 3] = 1.0
-        return alpha
-
-
 def gap_of(length, given):
     random = np.random.default_rng(0)
     scene = random.integers(30, 220, (HEIGHT, WIDTH, 3), np.uint8)
@@ -240,11 +224,11 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(models):
+def made(models, middle):
     """Both engines, with their models loaded once."""
     made = {name: make_engine(EngineChoice(name, quality="draft", device="cpu")) for name in NAMES}
     for engine in made.values():
-        engine._matting = Middle
+        engine._matting = middle
     return made
 
 
@@ -305,9 +289,9 @@ def test_progress_rises_and_previews_change_nothing(made, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_model_is_held_until_it_is_released(name):
+def test_a_model_is_held_until_it_is_released(name, middle):
     engine = make_engine(EngineChoice(name, quality="draft", device="cpu"))
-    engine._matting = Middle
+    engine._matting = middle
     assert isinstance(engine, HoldsModel)
     assert not engine.held
     gap = gap_for(engine, 5)

@@ -21,6 +21,7 @@ from ..pose.track import PoseTrack
 from ..progress import SILENT, Progress
 from ..search.path import Path, Transition
 from .beat_alignment import beat_alignment_score, best_straight, hit_rate, joint_speed, motion_beats
+from .bootstrap import interval
 
 AROUND = 12
 """Frames on either side of a transition that its speed is compared with."""
@@ -35,8 +36,6 @@ SURE = 0.5
 STRETCH = 0.15
 """Torso lengths by which a limb may be longer or shorter than both continuations show it; the estimator's own noise on
 clean pictures is a quarter of that."""
-
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,8 @@ def evaluate_beats(film: Film, beats: Sequence[Beat]) -> dict[str, Any]:
         },
         "n": {"motion_beats": len(motion), "music_beats": len(music)},
         "interval_95": {
-            "beat_alignment": _interval(np.array([beat_alignment_score([time], music) for time in motion])),
-            "hit_rate": _interval(np.array([hit_rate(motion, [time]) for time in music])),
+            "beat_alignment": interval(np.array([beat_alignment_score([time], music) for time in motion])),
+            "hit_rate": interval(np.array([hit_rate(motion, [time]) for time in music])),
         },
     }
 
@@ -152,9 +151,9 @@ def evaluate_transitions(film: Film, progress: Progress = SILENT) -> dict[str, A
         "change_percentile_99": percentile,
         "n": {"transitions": len(entries)},
         "interval_95": {
-            "speed_ratio": _interval(column("speed_ratio"), np.median),
-            "pose_error": _interval(column("pose_error")),
-            "torn_limbs": _interval(column("torn_limbs")),
+            "speed_ratio": interval(column("speed_ratio"), np.median),
+            "pose_error": interval(column("pose_error")),
+            "torn_limbs": interval(column("torn_limbs")),
         },
         "transitions": entries,
     }
@@ -235,16 +234,6 @@ def _torsos(joints: NDArray[np.floating[Any]], skeleton: Skeleton) -> NDArray[np
         joints[:, list(skeleton.index(f"left_{name}", f"right_{name}"))].mean(axis=1) for name in ("shoulder", "hip")
     )
     return np.asarray(np.linalg.norm(shoulders - hips, axis=1), np.float64)
-
-
-def _interval(values: NDArray[np.float64], statistic: Any = np.mean) -> list[float]:  # noqa: ANN401 - a numpy function
-    """The 95 % bootstrap interval of a statistic of the values."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return []
-    picks = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
-    low, high = np.percentile(statistic(values[picks], axis=1), [2.5, 97.5])
-    return [float(low), float(high)]
 
 
 def contact_sheet(film: Film, out: FilePath, height: int = 200, progress: Progress = SILENT) -> None:

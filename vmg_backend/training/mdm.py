@@ -29,6 +29,7 @@ from ..motion.weights import Weights
 from ..progress import SILENT, Progress
 from ..tensors import Kind, opened
 from .muon import Muon
+from .optimizing import packed, unpack, warmth
 
 _BLOCKS = ("down", "middle", "join", "up")
 """Parts of the network whose matrices map features to features."""
@@ -232,7 +233,7 @@ class Training:
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
             for group in optimizer.param_groups:
-                group["lr"] = recipe.rate * _warmth(self._step / recipe.steps)
+                group["lr"] = recipe.rate * warmth(self._step / recipe.steps)
         predicted = self._network(noisy, torch.from_numpy(moment), *map(torch.from_numpy, (told.frames, told.ends)))
         loss = self._loss((predicted - clean) * torch.from_numpy(deviation), torch.from_numpy(lesson.confidence))
         loss.backward()  # type: ignore[no-untyped-call]
@@ -257,9 +258,7 @@ class Training:
         """Write the state, whole or not at all."""
         tensors = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self._average.items()}
-        for kind, optimizer in self._optimizers.items():
-            for number, held in optimizer.state_dict()["state"].items():
-                tensors |= {f"{kind}.{number}.{name}": tensor for name, tensor in held.items()}
+        tensors |= packed(self._optimizers)
         if self._tables is not None:
             tensors |= {f"table.{name}": torch.from_numpy(table) for name, table in vars(self._tables).items()}
         metadata = {"recipe": json.dumps(asdict(self._recipe)), "step": str(self._step)}
@@ -285,12 +284,7 @@ class Training:
 
         self._network.load_state_dict(part("network."))
         self._average = part("average.")
-        for kind, optimizer in self._optimizers.items():
-            held: dict[int, dict[str, Tensor]] = defaultdict(dict)
-            for name, tensor in part(f"{kind}.").items():
-                number, _, key = name.partition(".")
-                held[int(number)][key] = tensor
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": held})
+        unpack(self._optimizers, tensors)
         self._step = int(metadata["step"])
         if tables := part("table."):
             self._tables = Tables(**{name: table.numpy() for name, table in tables.items()})
@@ -325,11 +319,3 @@ def _fill_in(tables: Tables, met: NDArray[np.bool_]) -> None:
 def _length(vectors: Tensor) -> Tensor:
     """Of vectors [..., 2], smooth at 0."""
     return torch.sqrt(vectors.square().sum(dim=-1) + _SOFT**2)
-
-
-def _warmth(done: float) -> float:
-    """The learning rate's share of its highest, at a share of the steps."""
-    rising = 0.02
-    if done < rising:
-        return (done + 1e-3) / (rising + 1e-3)
-    return 0.5 * (1.0 + math.cos(math.pi * (done - rising) / (1.0 - rising)))

@@ -302,8 +302,23 @@ def _storages(values: object) -> list[torch.UntypedStorage]:
     return [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
 
 
-class _Flash(TorchFunctionMode):
-    """Attention that needs nothing but its result."""
+def _result(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Of attention, without numbers."""
+    return query.new_empty(*query.shape[:-1], value.shape[-1])
+
+
+class Flash(TorchFunctionMode):
+    """Attention that needs nothing but what it is given and its result, as with the kernels of CUDA, ROCm and the CPU.
+
+    Parameters
+    ----------
+    attend : callable
+        From queries, keys and values to the result.
+    """
+
+    def __init__(self, attend: Callable[[Tensor, Tensor, Tensor], Tensor] = _result) -> None:
+        super().__init__()
+        self._attend = attend
 
     def __torch_function__(
         self,
@@ -315,14 +330,14 @@ class _Flash(TorchFunctionMode):
         """Run one function."""
         if func is functional.scaled_dot_product_attention:
             named: dict[str, Any] = {**dict(zip(("query", "key", "value"), args, strict=False)), **(kwargs or {})}
-            return named["query"].new_empty(*named["query"].shape[:-1], named["value"].shape[-1])
+            return self._attend(named["query"], named["key"], named["value"])
         return func(*args, **(kwargs or {}))
 
 
 @contextmanager
 def rehearsing(live: Live) -> Iterator[None]:
     """Run networks without numbers, and count what they would hold."""
-    with torch.no_grad(), torch.device("meta"), _Flash(), live:
+    with torch.no_grad(), torch.device("meta"), Flash(), live:
         yield
 
 

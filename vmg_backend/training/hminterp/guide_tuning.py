@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...evaluation.bootstrap import interval
 from ...motion.gap import CONTEXT, PoseGap
 from ...motion.mdm import MotionDiffusion
 from ...motion.weights import Weights
@@ -21,8 +22,6 @@ from ..mdm import RECIPES, Training
 from ..windows import torso_length
 from .clips import Clips
 from .validation import TrueGap
-
-_RESAMPLED = 2000
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,8 @@ def tune_guide(clips: Clips, gaps: Sequence[TrueGap], steps: int, state: Path, p
     tuned = training.weights({**shipped.about, "tuned": clips.told["sources"]})
     errors = [_errors(MotionDiffusion(weights), gaps, clips) for weights in (shipped, tuned)]
     difference = errors[1] - errors[0]
-    drawn = np.random.default_rng(0).choice(difference, (_RESAMPLED, len(difference))).mean(1)
-    return Tuning(tuned, float(errors[0].mean()), float(errors[1].mean()), float(np.percentile(drawn, 97.5)) < 0.0)
+    _, high = interval(difference)
+    return Tuning(tuned, float(errors[0].mean()), float(errors[1].mean()), high < 0.0)
 
 
 def _errors(method: MotionDiffusion, gaps: Sequence[TrueGap], clips: Clips) -> NDArray[np.float64]:

@@ -61,7 +61,7 @@ class AutoencoderObjective(Objective):
 
     def forward(self, batch: Batch, draw: torch.Generator) -> Tensor:
         """As `Objective`; of `batch`, only the pictures are looked at."""
-        real = (2.0 * batch.pictures.flatten(0, 1) - 1.0).contiguous()
+        real = _signed(batch.pictures.flatten(0, 1))
         autoencoder = self.model.autoencoder
         latents = encode(autoencoder, real)
         seen = latents + _JITTER * _noise(latents, draw)
@@ -81,10 +81,10 @@ class DecoderObjective(Objective):
         length = min(self.stage.frames or frames, frames)
         first = int(torch.randint(frames - length + 1, (), generator=draw))
         some = slice(first, first + length)
-        real = (2.0 * batch.pictures[:, some] - 1.0).contiguous()
+        real = _signed(batch.pictures[:, some])
         with torch.no_grad():
             latents = encode(self.model.autoencoder, real) if batch.latents is None else batch.latents[:, some]
-            ends = (2.0 * batch.pictures[:, [given - 1, frames - given]] - 1.0).contiguous()
+            ends = _signed(batch.pictures[:, [given - 1, frames - given]])
             features = taps(self.model.autoencoder, ends)
         latents = (latents + _JITTER * _noise(latents, draw)).transpose(1, 2)
         made = decoder(latents, features, frame_times(frames, given)[some]).transpose(1, 2)
@@ -216,6 +216,11 @@ def keep_less(model: HMInterp) -> None:
     for part in (model.denoiser.unet, getattr(model.reference, "unet", None), model.autoencoder):
         if part is not None:
             part.enable_gradient_checkpointing()
+
+
+def _signed(pictures: Tensor) -> Tensor:
+    """Pictures in -1..1, laid out anew: the backward pass of channels-last ones ends the process on the CPU."""
+    return (2.0 * pictures - 1.0).contiguous()
 
 
 def _unit(features: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from torch.nn import functional
 from ...background.matte import PersonMatte
 from ...errors import UserError
 from ...files import write_json, writing
-from ...interpolation.fill import Material
 from ...interpolation.guide import shipped_guide
 from ...interpolation.hminterp.adapters import ADAPTERS, Adaptation, Adapters, Tuned, save_tuned
 from ...interpolation.hminterp.config import hashes_of
@@ -32,7 +31,7 @@ from .preparing import prepare
 from .recipes import Recipe, Stage
 from .runs import Run
 from .trainer import Means, Trainer
-from .validation import true_gap
+from .validation import held_out_gaps
 
 if TYPE_CHECKING:
     from ...jobs import Analysis
@@ -255,8 +254,7 @@ def one_shot(
     model = HMInterp.load(source, progress=progress.part(0.0, 0.02, "Loading the model"))
     clips = prepare(analyses, model.config, folder / "clips", progress=progress.part(0.02, 0.1, "Preparing clips"))
     adapters = tune(model, clips.folder, folder, recipe, means=means, progress=progress.part(0.1, 0.95))
-    materials = {one.footage.id: Material(one.footage, one.track, library.plate(one.footage)) for one in analyses}
-    gaps = [true_gap(materials[one.footage], one) for one in clips.held_out]
+    gaps = held_out_gaps(clips, analyses, library)
     validation = judged(model, gaps, shipped_guide(), progress.part(0.95, 1.0, "Validating")) if gaps else None
     about = {"recipe": asdict(recipe), "footage": clips.told["sources"], "held_out": clips.told["held_out"]}
     names = ", ".join(each["name"] for each in clips.told["sources"])

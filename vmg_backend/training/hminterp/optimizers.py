@@ -1,20 +1,16 @@
-"""The optimizers of a stage, and their states as tensors."""
+"""The optimizers of a stage."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..muon import Muon
+from ..optimizing import warmth
 from .recipes import Stage
 
 _SMALLEST = 16
 """Rows or columns of a matrix from which Muon turns it."""
-_RISING = 0.02
 
 
 def make_optimizers(module: nn.Module, stage: Stage) -> dict[str, torch.optim.Optimizer]:
@@ -38,27 +34,5 @@ def _adam(parameters: list[nn.Parameter], stage: Stage) -> torch.optim.AdamW:
 
 def set_rate(optimizer: torch.optim.Optimizer, stage: Stage, step: int) -> None:
     """Give an optimizer the learning rate of a step."""
-    done = step / stage.steps
-    warmth = (
-        (done + 1e-3) / (_RISING + 1e-3)
-        if done < _RISING
-        else 0.5 * (1.0 + math.cos(math.pi * (done - _RISING) / (1 - _RISING)))
-    )
     for group in optimizer.param_groups:
-        group["lr"] = stage.rate * warmth
-
-
-def packed(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
-    """An optimizer's state as tensors by name."""
-    held = optimizer.state_dict()["state"]
-    return {f"{prefix}.{number}.{name}": tensor for number, state in held.items() for name, tensor in state.items()}
-
-
-def unpack(optimizer: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimizer the state that `packed` told."""
-    held: dict[int, dict[str, Tensor]] = defaultdict(dict)
-    for key, tensor in tensors.items():
-        if key.startswith(f"{prefix}."):
-            number, name = key[len(prefix) + 1 :].split(".", 1)
-            held[int(number)][name] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": held})
+        group["lr"] = stage.rate * warmth(step / stage.steps)

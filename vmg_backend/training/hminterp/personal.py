@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from ...errors import UserError
 from ...evaluation.picture_metrics import likeness
 from ...files import write_json
 from ...interpolation.engines import make_engine
-from ...interpolation.fill import Material
 from ...interpolation.guide import PoseGuide, guide_of, shipped_guide
 from ...interpolation.hminterp.devices import choose
 from ...interpolation.hminterp.engine import HMInterpEngine
@@ -30,8 +28,8 @@ from .guide_tuning import tune_guide
 from .preparing import differs, prepare
 from .recipes import Recipe, Stage
 from .runs import Moment, Run, new_model, run_folder
-from .trainer import Heard, Means, Trainer
-from .validation import TrueGap, filled, strip, true_gap, validate, wins
+from .trainer import Heard, Means, Trainer, fitted
+from .validation import TrueGap, filled, held_out_gaps, strip, validate, wins
 
 if TYPE_CHECKING:
     from ...jobs import Analysis
@@ -137,17 +135,16 @@ def train_on(
             "Add footage: half a minute of movement is little, two minutes are good.",
             title="Too little footage",
         )
-    own = _own(recipe, name, clips)
+    own, costs = _own(recipe, name, clips), None
     if Run.begun(folder / "run"):
         own = Run.recipe_of(folder / "run")
     elif minutes is not None:
-        own = _scaled(own, clips, minutes, means, begin)
+        own, costs = fitted(own, clips, minutes, means, begin)
     run = Run(folder / "run", own)
-    trainer = Trainer(own, clips, run, means, begin, heard)
+    trainer = Trainer(own, clips, run, means, begin, heard, costs)
     if told:
         told(Estimate({stage.name: stage.steps for stage in own.stages}, trainer.seconds_left))
-    materials = {one.footage.id: Material(one.footage, one.track, library.plate(one.footage)) for one in analyses}
-    gaps = [true_gap(materials[one.footage], one) for one in clips.held_out]
+    gaps = held_out_gaps(clips, analyses, library)
     guide, moved = _tuned(clips, gaps, own, folder, progress.part(_CLIPS, _CLIPS + _TUNING, "Tuning the skeletons"))
     watch = Watcher(run, gaps[:: max(1, len(gaps) // _WATCHED)][:_WATCHED], guide)
     model = trainer.run(progress.part(_CLIPS + _TUNING, 1.0 - _VALIDATING), watch)
@@ -222,10 +219,3 @@ def _tuned(
         return shipped_guide(), {"guide": tuning.as_dict()}
     tuning.weights.save(folder / GUIDE)
     return guide_of(folder / GUIDE), {"guide": tuning.as_dict()}
-
-
-def _scaled(recipe: Recipe, clips: Clips, minutes: float, means: Means, begin: HMInterp | None) -> Recipe:
-    """The recipe with as many steps as the minutes allow here."""
-    with tempfile.TemporaryDirectory() as scratch:
-        whole = Trainer(recipe, clips, Run(Path(scratch) / "run", recipe), means, begin).seconds_left
-    return recipe.scaled(60.0 * minutes / whole)

@@ -7,17 +7,14 @@ the averaged weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-from ...interpolation.hminterp.memory import Live, bytes_of
+from ...interpolation.hminterp.memory import Flash, Live, bytes_of
 from ...interpolation.hminterp.model import HMInterp
 from .clips import Batch
 from .objectives import OBJECTIVES, keep_less
@@ -76,7 +73,7 @@ def rehearsed(recipe: Recipe, thrifty: bool) -> Need:
             keep_less(model)
         objective = OBJECTIVES[stage.aim](model, stage)
         live = Live()
-        with _Flash(), live:
+        with Flash(_Attention.apply), live:
             _backward(objective(_batch(model, stage), torch.Generator().manual_seed(0)))
         learning = bytes_of(parameter for parameter in model.parameters() if parameter.requires_grad)
         kept = learning + sum(
@@ -128,20 +125,3 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401
         del gradient
         return tuple(map(torch.empty_like, ctx.saved_tensors[:3]))
-
-
-class _Flash(TorchFunctionMode):
-    """Has attention done by `_Attention`, as with the kernels of CUDA, ROCm and the CPU."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        """Run one function."""
-        if func is functional.scaled_dot_product_attention:
-            named: dict[str, Any] = {**dict(zip(("query", "key", "value"), args, strict=False)), **(kwargs or {})}
-            return _Attention.apply(named["query"], named["key"], named["value"])  # type: ignore[no-untyped-call]
-        return func(*args, **(kwargs or {}))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -19,10 +21,11 @@ from ...interpolation.hminterp.autoencoder import encode
 from ...interpolation.hminterp.devices import explained
 from ...interpolation.hminterp.model import HMInterp
 from ...progress import SILENT, Progress, shares
+from ..optimizing import packed, unpack
 from .batches import Batches
 from .clips import Clips
 from .objectives import OBJECTIVES, begin_decoder, keep_less
-from .optimizers import make_optimizers, packed, set_rate, unpack
+from .optimizers import make_optimizers, set_rate
 from .recipes import Recipe, Stage
 from .runs import Curves, Moment, Run
 
@@ -77,6 +80,8 @@ class Trainer:
     model : HMInterp, optional
         What the training begins with; by default an untrained one of the recipe's config.
     heard : callable, optional
+    costs : list of float, optional
+        Where they were measured before.
 
     Raises
     ------
@@ -92,6 +97,7 @@ class Trainer:
         means: Means | None = None,
         model: HMInterp | None = None,
         heard: Heard | None = None,
+        costs: list[float] | None = None,
     ) -> None:
         self._recipe = recipe
         self._clips = clips
@@ -112,6 +118,8 @@ class Trainer:
         main = self._accelerator.is_main_process
         self._curves = Curves(run, run.moment, partial(heard, recipe) if heard else None) if main else None
         self._saved, self._took = time.monotonic(), 0.0
+        if costs is not None:
+            self.costs = costs
 
     @property
     def seconds_left(self) -> float:
@@ -156,7 +164,7 @@ class Trainer:
         Raises
         ------
         UserError
-            When the disk is full, memory runs out, the GPU is lost or the loss is no number; the last state is whole.
+            When the disk is full, memory runs out or the loss is no number; the last state is whole.
         """
         device = self._accelerator.device
         with explained(device, "Train thriftily (gradient checkpointing), or with fewer windows in a batch."):
@@ -190,8 +198,7 @@ class Trainer:
         optimizers = make_optimizers(objective, stage)
         average = EMAModel(learning, decay=stage.keep)
         if self._halfway:
-            for name, optimizer in optimizers.items():
-                unpack(optimizer, name, self._run.load("optimizer"))
+            unpack(optimizers, self._run.load("optimizer"))
             kept = self._run.load("average")
             average.shadow_params = [kept[str(number)].to(accelerator.device) for number in range(len(learning))]
             average.optimization_step = self._moment.step
@@ -247,7 +254,7 @@ class Trainer:
         if not total < float("inf"):
             raise UserError(
                 f'The training diverged in the stage "{stage.name}", at step {step}.',
-                "Choose a lower rate, or another precision, and begin anew.",
+                "Begin anew under another name: in 32 bits, or by a recipe with a lower rate.",
                 title="Training diverged",
             )
         self._accelerator.clip_grad_norm_(objective.parameters(), stage.limit)
@@ -280,8 +287,7 @@ class Trainer:
         """Of the latents, as the autoencoder makes them."""
         batches = replace(self._recipe.stages[self._moment.stage], batch=_MEASURED)
         batch, _ = self._batches(batches, self._moment.stage).draw(0)
-        pieces = [encode(self._model.autoencoder, 2.0 * each - 1.0) for each in torch.split(batch.pictures, 8)]
-        return float(torch.cat(pieces).std())
+        return float(encode(self._model.autoencoder, 2.0 * batch.pictures - 1.0).std())
 
     def _rescale(self, scale: float) -> None:
         made = HMInterp.build(replace(self._model.config, latent_scale=scale))
@@ -299,9 +305,7 @@ class Trainer:
         tensors = {"weights": weights}
         if average is not None:
             tensors["average"] = {str(number): tensor for number, tensor in enumerate(average.shadow_params)}
-            tensors["optimizer"] = {}
-            for name, optimizer in optimizers.items():
-                tensors["optimizer"] |= packed(optimizer, name)
+            tensors["optimizer"] = packed(optimizers)
         self._run.save(self._moment, tensors)
         self._saved, self._took = time.monotonic(), time.monotonic() - begun
 
@@ -312,6 +316,15 @@ class Trainer:
             self._rescale(scale)
         self._model.load_state_dict(weights, strict=False)
         self._halfway = self._moment.step > 0
+
+
+def fitted(
+    recipe: Recipe, clips: Clips, minutes: float, means: Means, model: HMInterp | None = None
+) -> tuple[Recipe, list[float]]:
+    """A recipe with as many steps as so many minutes allow here, and what they cost (`Trainer.costs`)."""
+    with tempfile.TemporaryDirectory() as scratch:
+        tried = Trainer(recipe, clips, Run(Path(scratch) / "run", recipe), means, model)
+    return recipe.scaled(60.0 * minutes / tried.seconds_left), tried.costs
 
 
 @contextmanager

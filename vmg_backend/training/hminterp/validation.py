@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...evaluation.bootstrap import interval
 from ...evaluation.picture_metrics import Likeness, likeness
 from ...footage import FrameReader
 from ...interpolation.fill import Material
@@ -18,8 +19,10 @@ from ...motion.gap import Side
 from ...progress import SILENT, Progress
 from .held_out import HeldOut
 
-_RESAMPLED = 2000
-"""Times that gaps are drawn anew for an interval."""
+if TYPE_CHECKING:
+    from ...jobs import Analysis
+    from ...library import FootageLibrary
+    from .clips import Clips
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ class TrueGap:
     frames: Frames
     joints: NDArray[np.float32]
     fast: bool
+
+
+def held_out_gaps(clips: Clips, analyses: Sequence[Analysis], library: FootageLibrary) -> list[TrueGap]:
+    """All gaps that were kept out of clips; the library has the footages' empty backgrounds."""
+    materials = {one.footage.id: Material(one.footage, one.track, library.plate(one.footage)) for one in analyses}
+    return [true_gap(materials[one.footage], one) for one in clips.held_out]
 
 
 def true_gap(material: Material, held_out: HeldOut) -> TrueGap:
@@ -134,7 +143,7 @@ def validate(
         if any(which)
     }
     over = {
-        other: _interval(np.array([scores[first].person_psnr - scores[other].person_psnr for scores in found]))
+        other: _over(np.array([scores[first].person_psnr - scores[other].person_psnr for scores in found]))
         for other in others
     }
     return {
@@ -163,8 +172,6 @@ def _means(scores: Sequence[Likeness]) -> dict[str, float]:
     return {name: round(float(np.mean([getattr(score, name) for score in scores])), 4) for name in vars(scores[0])}
 
 
-def _interval(differences: NDArray[np.float64]) -> dict[str, float]:
-    random = np.random.default_rng(0)
-    means = random.choice(differences, (_RESAMPLED, len(differences))).mean(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return {"mean": round(float(differences.mean()), 3), "low": round(float(low), 3), "high": round(float(high), 3)}
+def _over(differences: NDArray[np.float64]) -> dict[str, float]:
+    low, high = interval(differences)
+    return {"mean": round(float(differences.mean()), 3), "low": round(low, 3), "high": round(high, 3)}
