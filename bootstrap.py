@@ -347,7 +347,7 @@ def _whole(
     """
     backend, *blenders = suites
     spread = [f"--numprocesses={AT_ONCE}", "--dist=loadfile", "--no-loadscope-reorder"]
-    most, alone = ["-m", f"{marks}not serial"], ["-m", f"{marks}serial"]
+    most, alone = ["--durations=20", "-m", f"{marks}not serial"], ["-m", f"{marks}serial"]
     results = [_run(parts, backend.check(folder, [*most, *spread], **_ONE_THREAD))]
     beside = [*checks, *(suite.check(folder, most, **_ONE_THREAD) for suite in blenders)]
     with ThreadPoolExecutor(AT_ONCE) as pool:

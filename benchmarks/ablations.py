@@ -1,11 +1,11 @@
 """The paper's ablations (tables 5 and 6) in miniature: trained and measured on one footage.
 
-    python benchmarks/ablations.py FOOTAGE --minutes 2 --seeds 3 --folder FOLDER --out RESULT.json [--rows P SI ...]
+    python benchmarks/ablations.py FOOTAGE --seeds 1 2 3 --folder FOLDER --out RESULT.json [--share 1] [--rows P SI ...]
 
-Every row of `recipes.ablations` is trained with each seed on the same clips, for as many steps as take the given
-minutes, and fills the same gaps, which are not trained on. Rows are compared gap by gap: mean difference of PSNR near
-the person, and a 95 % interval over gaps and seeds. A row that is done is kept in FOLDER, so the benchmark can be
-stopped and started again. The paper's figures stand beside ours; only their order can be compared.
+Every row of `recipes.ablations` is trained with each seed on the same clips, for the same steps (about an hour of one
+core for all rows of a seed), and fills the same gaps, which are not trained on. Rows are compared gap by gap: mean
+difference of PSNR near the person, and a 95 % interval over gaps and seeds. A row that is done is kept in FOLDER, so
+the benchmark can be stopped and started again. The paper's figures stand beside ours; only their order can be compared.
 """
 
 from __future__ import annotations
@@ -41,10 +41,21 @@ from vmg_backend.training.hminterp.trainer import Means, Trainer
 from vmg_backend.training.hminterp.validation import TrueGap, filled, true_gap
 
 CONFIG = replace(
-    TINY_CONFIG, name="ablation", frames=14, size=64, latent_channels=8, autoencoder=(32, 64, 96, 96),
-    channels=(64, 128), pose_channels=(16, 16, 32, 64), decoder_channels=(32, 64, 96, 96), steps=6, sampler="dpm++",
-    guidance=1.0, licence="That of the footage.", source="benchmarks/ablations.py",
+    TINY_CONFIG, name="ablation", frames=14, size=48, latent_channels=8, steps=6, sampler="dpm++", guidance=1.0,
+    licence="That of the footage.", source="benchmarks/ablations.py",
 )  # fmt: skip
+_AUTOENCODER, _DECODER, _SEED, _POSE = PERSONAL.stages
+RECIPE = Recipe(
+    "ablation",
+    CONFIG,
+    (
+        replace(_AUTOENCODER, steps=600, batch=4, rate=5e-3),
+        replace(_DECODER, steps=300, frames=4, accumulate=1),
+        replace(_SEED, steps=500, batch=1, accumulate=1, rate=6e-3, hands=1.0, keep=0.99),
+        replace(_POSE, steps=200, batch=1, accumulate=1, rate=6e-3, hands=1.0, keep=0.99),
+    ),
+    "Of benchmarks/ablations.py.",
+)
 ORDERS = (
     ("P", "SI, then P + SI"), ("P", "SI"), ("P + SI", "SI, then P + SI"), ("SI", "SI, then P + SI"),
     ("no reference decoder", "zero-padded decoder"), ("zero-padded decoder", "HMInterp, s = 1"),
@@ -58,8 +69,8 @@ def main() -> None:
     parser.add_argument("footage", type=Path)
     parser.add_argument("--fps", type=Fraction)
     parser.add_argument("--library", type=Path)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of training for each model")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--share", type=float, default=1.0, help="of the steps of training")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--gaps", type=int, default=8, help="that are measured, the fast ones first")
     parser.add_argument("--rows", nargs="+")
     parser.add_argument("--folder", type=Path, required=True)
@@ -68,22 +79,14 @@ def main() -> None:
     library = FootageLibrary(words.library) if words.library else FootageLibrary()
     (analysis,) = analyze([Source(words.footage, words.fps)], library)
     material = Material(analysis.footage, analysis.track, library.plate(analysis.footage))
-    _, decoder, seed_stage, pose_stage = PERSONAL.stages
-    stages = (
-        replace(PERSONAL.stages[0], batch=2, rate=5e-3), replace(decoder, batch=1, frames=4, accumulate=1),
-        replace(seed_stage, batch=1, accumulate=1, rate=6e-3, hands=1.0, keep=0.99),
-        replace(pose_stage, batch=1, accumulate=1, rate=6e-3, hands=1.0, keep=0.99),
-    )  # fmt: skip
-    base = Recipe("ablation", CONFIG, stages, "Of benchmarks/ablations.py.")
     # As much context as any row needs, so that all have the same clips and gaps.
     widest = replace(CONFIG, context=3, frames=CONFIG.made + 6)
     clips = prepare([analysis], widest, words.folder / "clips")
     gaps = [true_gap(material, one) for one in sorted(clips.held_out, key=lambda one: not one.fast)][: words.gaps]
-    base = replace(base, config=replace(CONFIG, aspect=clips.aspect))
-    base = base.scaled(60.0 * words.minutes / _seconds(base, clips, words.folder))
+    base = replace(RECIPE, config=replace(CONFIG, aspect=clips.aspect)).scaled(words.share)
     rows = [row for row in ablations(base) if not words.rows or row.name in words.rows]
     scores: dict[str, list[list[dict[str, float]]]] = {row.name: [] for row in rows}
-    for seed in range(1, words.seeds + 1):
+    for seed in words.seeds:
         for row in rows:
             print(f"seed {seed}: {row.name}", flush=True)
             scores[row.name].append(_measured(row, seed, clips, gaps, words.folder))
@@ -99,10 +102,6 @@ def main() -> None:
                 )
             )
     print(json.dumps(told["orders"], indent=1))
-
-
-def _seconds(recipe: Recipe, clips: Clips, folder: Path) -> float:
-    return Trainer(recipe, clips, Run(folder / "costs", recipe), Means(cpu=True)).seconds_left
 
 
 def _measured(row: Ablation, seed: int, clips: Clips, gaps: list[TrueGap], folder: Path) -> list[dict[str, float]]:

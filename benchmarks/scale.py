@@ -22,7 +22,7 @@ from vmg_backend.audio.beats import Beat
 from vmg_backend.graph.build import GraphSettings, build_graph
 from vmg_backend.graph.features import MotionFeatures
 from vmg_backend.library import FootageLibrary
-from vmg_backend.search.find import find_path
+from vmg_backend.search.find import find_paths
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     graph = build_graph(features, (footage.id,))
     built = time.process_time(), time.monotonic()
     beats = [Beat(0.5 + 0.6 * k, "beat", 1.0) for k in range(49)]
-    path = find_path([footage], graph, features, frames=round(30 * float(one.fps)), beats=beats)
+    (path,) = find_paths([footage], graph, features, frames=round(30 * float(one.fps)), beats=beats)
     found = time.process_time(), time.monotonic()
     report = {
         "frames": features.nodes,

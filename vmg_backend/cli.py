@@ -31,6 +31,9 @@ LONGEST_GAP = 64
 CUT_PRICE = 0.1
 """What any cut costs; a clear motion beat exactly on a beat of the music earns 0.45."""
 
+WEIGHED = ("beats", "accents", "music", "speech", "tags", "text")
+"""Conditions whose weight can be set."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code."""
@@ -141,16 +144,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     graph = _Parser(add_help=False)
     graph.add_argument(
-        "--threshold-scale", type=_positive, default=2.5, metavar="X", help="more edges or fewer; default 2.5"
+        "--threshold-scale", type=_positive, metavar="X", help="more edges or fewer; default 2.5, with actions 5"
     )
+    graph.add_argument("--mix", action="store_true", help="cut between footage of other clothes or cameras, too")
     wish = _Parser(add_help=False)
     wish.add_argument("--music", type=Path, metavar="FILE", help="the music under the film")
     wish.add_argument("--music-start", type=_seconds, default=0.0, metavar="S", help="where in the music it begins")
     wish.add_argument("--beats", type=Path, metavar="FILE", help="beats of the music; wins over detection")
     wish.add_argument("--keyframes", type=Path, metavar="FILE", help="frames that must be shown at given times")
-    wish.add_argument("--seconds", type=_positive, metavar="S", help="length; default: the rest of the music")
+    wish.add_argument("--speech", type=Path, metavar="FILE", help="what the gestures should follow")
+    wish.add_argument("--tags", type=Path, metavar="FILE", help="actions of the film, from when to when")
+    wish.add_argument("--text", metavar="TEXT", help='the same in words: "she waves, then turns and walks off"')
+    wish.add_argument(
+        "--labels", type=Path, metavar="FILE", help="actions of the footage (default: what its files are called)"
+    )
+    wish.add_argument("--synonyms", type=Path, metavar="FILE", help="your own words for actions, for --text")
+    wish.add_argument("--start", metavar="NAME:FRAME", help="the frame that the film begins with")
+    wish.add_argument("--end", metavar="NAME:FRAME", help="the frame that it ends with")
+    wish.add_argument(
+        "--stay", action="append", default=[], metavar="NAME[:S-S]", help="only this footage, from when to when"
+    )
+    wish.add_argument("--loop", action="store_true", help="its first frame follows its last one")
+    wish.add_argument(
+        "--weight",
+        action="append",
+        type=_weight,
+        default=[],
+        metavar="CONDITION=X",
+        help=f"how much a condition counts: {', '.join(WEIGHED)}; default 1, but 0 for accents and music",
+    )
+    wish.add_argument("--seconds", type=_positive, metavar="S", help="length; default: that of the music or speech")
     wish.add_argument("--seed", type=_seed, default=0, metavar="N", help="another number gives another take")
     wish.add_argument("--hold", type=_seconds, default=0.5, metavar="S", help="least time between cuts; default 0.5")
+    wish.add_argument("--longest", type=_positive, metavar="S", help="most time between cuts; default: any")
     wish.add_argument("--cut-price", type=_seconds, default=CUT_PRICE, metavar="X", help="dearer cuts are fewer")
     wish.add_argument(
         "--reuse", type=_seconds, metavar="S", help="no frame twice within S (default: as the footage allows)"
@@ -203,10 +229,15 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("graph", "Build the motion graph of footage, or of the whole library.", library, footage, graph)
     one.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE")
+    one.add_argument("--report", type=Path, metavar="FILE.html", help="write a page that shows the graph")
 
     one = verb("search", "Find the path that fits the music.", library, footage, graph, wish)
     one.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE")
     one.add_argument("--out", type=Path, required=True, metavar="PATH.json")
+    one.add_argument("--report", type=Path, metavar="FILE.html", help="write a page that says why the path is as it is")
+    one.add_argument(
+        "--takes", type=_count, default=1, metavar="K", help="as many that differ visibly: PATH.json, PATH.2.json, ..."
+    )
 
     one = verb("generate", "Fill the transitions of a path.", library, engine)
     one.add_argument("path", type=Path, metavar="PATH.json")
@@ -329,6 +360,13 @@ def _parser() -> argparse.ArgumentParser:
 def _film(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("film", type=Path, metavar="CUT")
     parser.add_argument("--path", type=Path, metavar="PATH.json", help="default: the one that `vmg cut` left beside it")
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    if name not in WEIGHED:
+        raise argparse.ArgumentTypeError(f"{text!r} names none of {', '.join(WEIGHED)}")
+    return name, _seconds(value)
 
 
 def _positive(text: str) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path as FilePath
 from typing import Self
@@ -18,7 +18,7 @@ from .files import check_output
 from .footage import Footage, check_same_format, parse_fps
 from .footage.writer import SUFFIXES
 from .graph.build import GraphSettings
-from .graph.features import MotionFeatures
+from .graph.features import MotionFeatures, motion_features
 from .graph.motion_graph import MotionGraph
 from .interpolation.custom_poses import SUFFIXES as SUFFIXES_OF_POSES
 from .interpolation.custom_poses import Posed, WantedPoses, check_led, poses_of_file, poses_of_track
@@ -31,10 +31,17 @@ from .pose.track import PoseTrack
 from .progress import SILENT, Progress, shares
 from .protocol import EngineChoice, FootageUse
 from .render import render
-from .search.find import find_path
-from .search.keyframes import Keyframe, load_keyframes
+from .search.conditions import Asked
+from .search.find import find_paths
+from .search.keyframes import Keyframe, load_keyframes, strangers
+from .search.labels import load_labels
+from .search.music import Music
 from .search.objective import SearchSettings
 from .search.path import Path, Sound, frames_of
+from .search.shape import Shape
+from .search.speech import Speech
+from .search.tags import TagSpans, load_tags
+from .search.text import Text, load_synonyms
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,13 @@ class Wish:
         What lies under the film.
     seed : int
     settings : SearchSettings
+    asked : sequence of Asked
+        What else the film should follow.
+    shape : Shape
+    takes : int
+        How many that differ visibly.
+    references : mapping of str to MotionFeatures
+        Of footage that keyframes take poses from.
     """
 
     frames: int
@@ -91,6 +105,10 @@ class Wish:
     sound: Sound | None = None
     seed: int = 0
     settings: SearchSettings = field(default_factory=SearchSettings)
+    asked: Sequence[Asked] = ()
+    shape: Shape = field(default_factory=Shape)
+    takes: int = 1
+    references: Mapping[str, MotionFeatures] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,9 +124,21 @@ class WishInFiles:
         A beats file; wins over detection. Its times are those of the music file.
     keyframes : Path or None
     seconds : float or None
-        Length of the film; None for the rest of the music.
+        Length of the film; None for the rest of the music, or of the speech.
     seed : int
     settings : SearchSettings
+    tags, labels : Path or None
+        Actions of the film; actions of the footage.
+    text : str or None
+    synonyms : Path or None
+        A person's own, for the text.
+    speech : Path or None
+        It is what is heard, where there is no music.
+    shape : Shape
+    weights : mapping of str to float
+        By condition; where not named 1, but 0 for music and accents.
+    takes : int
+        How many that differ visibly.
     """
 
     music: FilePath | None = None
@@ -118,6 +148,20 @@ class WishInFiles:
     seconds: float | None = None
     seed: int = 0
     settings: SearchSettings = field(default_factory=SearchSettings)
+    tags: FilePath | None = None
+    labels: FilePath | None = None
+    text: str | None = None
+    synonyms: FilePath | None = None
+    speech: FilePath | None = None
+    shape: Shape = field(default_factory=Shape)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    takes: int = 1
+
+    @property
+    def files(self) -> list[FilePath]:
+        """All files that it names."""
+        named = (self.music, self.beats, self.keyframes, self.tags, self.labels, self.synonyms, self.speech)
+        return [file for file in named if file]
 
 
 def workers() -> int:
@@ -213,8 +257,8 @@ def build(
 
 def search(
     analyses: Sequence[Analysis], graph: MotionGraph, features: MotionFeatures, wish: Wish, progress: Progress = SILENT
-) -> Path:
-    """The best path for a wish.
+) -> list[Path]:
+    """The best paths for a wish: as many takes as it asks for, or as there are.
 
     Raises
     ------
@@ -223,7 +267,7 @@ def search(
     """
     if wish.frames < 1:
         raise UserError("The film that is asked for has no frames.", "Ask for a longer film.")
-    path = find_path(
+    paths = find_paths(
         [analysis.footage for analysis in analyses],
         graph,
         features,
@@ -231,11 +275,16 @@ def search(
         beats=wish.beats,
         sound=wish.sound,
         keyframes=wish.keyframes,
+        tracks=[analysis.track for analysis in analyses],
+        asked=wish.asked,
+        shape=wish.shape,
         settings=wish.settings,
         seed=wish.seed,
+        takes=wish.takes,
+        references=wish.references,
         progress=progress,
     )
-    return with_linear(path, graph, features)
+    return [with_linear(path, graph, features) for path in paths]
 
 
 def read_wish(wish: WishInFiles, fps: Fraction, progress: Progress = SILENT) -> Wish:
@@ -247,14 +296,67 @@ def read_wish(wish: WishInFiles, fps: Fraction, progress: Progress = SILENT) -> 
         When neither music nor length is given, or a file cannot be read.
     """
     seconds = length_of(wish)
+    heard = wish.music or wish.speech
+    beats = beats_of(wish, seconds, progress.part(0.0, 0.5))
     return Wish(
         frames=frames_of(seconds, fps),
-        beats=beats_of(wish, seconds, progress),
+        beats=beats,
         keyframes=load_keyframes(wish.keyframes) if wish.keyframes else (),
-        sound=Sound(str(wish.music.resolve()), wish.music_start, seconds) if wish.music else None,
+        sound=Sound(str(heard.resolve()), wish.music_start if wish.music else 0.0, seconds) if heard else None,
         seed=wish.seed,
-        settings=wish.settings,
+        settings=replace(
+            wish.settings,
+            beat_weight=wish.weights.get("beats", 1.0),
+            accent_weight=wish.weights.get("accents", 0.0),
+        ),
+        asked=_asked(wish, seconds, beats, progress.part(0.5, 1.0)),
+        shape=wish.shape,
+        takes=wish.takes,
     )
+
+
+def with_references(
+    wish: Wish, footages: Sequence[Footage], library: FootageLibrary, progress: Progress = SILENT
+) -> Wish:
+    """A wish with the features of other footage that its keyframes take poses from, which is analysed for that.
+
+    Raises
+    ------
+    UserError
+        When such a file is no video.
+    """
+    others = strangers(wish.keyframes, {footage.id: footage.name for footage in footages})
+    sources = {key.source: Source(FilePath(key.source)) for key in others}
+    references = {}
+    for number, (name, source) in enumerate(sources.items()):
+        part = progress.part(number / len(sources), (number + 1) / len(sources))
+        (one,) = analyze([source], library, part, remember=False)
+        references[name] = motion_features([one.footage], [one.track])
+    return replace(wish, references=references)
+
+
+def _asked(wish: WishInFiles, seconds: float, beats: Sequence[Beat], progress: Progress) -> tuple[Asked, ...]:
+    """The conditions that files and words ask for; what is heard is listened to for so many seconds."""
+    asked = list(_told(wish))
+    if wish.music and (weight := wish.weights.get("music", 0.0)):
+        start = wish.music_start
+        asked.append(
+            Music.read(wish.music, start=start, seconds=seconds, weight=weight, beats=beats, progress=progress)
+        )
+    if wish.speech:
+        weight = wish.weights.get("speech", 1.0)
+        asked.append(Speech.read(wish.speech, seconds=seconds, weight=weight, progress=progress))
+    return tuple(asked)
+
+
+def _told(wish: WishInFiles) -> Iterator[Asked]:
+    """Those that are read at once."""
+    labels = load_labels(wish.labels) if wish.labels else ()
+    if wish.tags:
+        weight, hold = wish.weights.get("tags", 1.0), wish.settings.hold_seconds
+        yield TagSpans(load_tags(wish.tags), labels, weight, hold=hold)
+    if wish.text is not None:
+        yield Text(wish.text, labels, load_synonyms(wish.synonyms), wish.weights.get("text", 1.0))
 
 
 def length_of(wish: WishInFiles) -> float:
@@ -263,12 +365,14 @@ def length_of(wish: WishInFiles) -> float:
     Raises
     ------
     UserError
-        When neither music nor length is given, or the music ends before it begins.
+        When neither sound nor length is given, or the music ends before it begins.
     """
     if wish.music is None:
-        if wish.seconds is None:
+        if wish.seconds is not None:
+            return wish.seconds
+        if wish.speech is None:
             raise UserError("Neither music nor a length is given.", "Give --music FILE, or --seconds S, or both.")
-        return wish.seconds
+        return audio_seconds(wish.speech)
     length = audio_seconds(wish.music)
     if wish.music_start >= length:
         raise UserError(
@@ -382,7 +486,8 @@ def cut(
     analyses = analyze(sources, library, progress.part(0.0, 0.5))
     graph, features = build(analyses, library, settings, progress.part(0.5, 0.6))
     asked = read_wish(wish, graph.fps, progress.part(0.6, 0.63, "Listening"))
-    path = search(analyses, graph, features, asked, progress.part(0.63, 0.75))
+    asked = with_references(asked, [one.footage for one in analyses], library, progress.part(0.63, 0.65))
+    (path,) = search(analyses, graph, features, asked, progress.part(0.65, 0.75))
     with library.transitions.working():
         path = generate(path, analyses, filling, library, progress.part(0.75, 0.9))
         path.save(path_file(out))
@@ -397,9 +502,9 @@ def check_wish(sources: Sequence[Source], wish: WishInFiles, out: FilePath) -> N
     ------
     UserError
     """
-    named = (wish.music, wish.beats, wish.keyframes)
-    check_output(out, [*(source.path for source in sources), *(file for file in named if file)])
+    check_output(out, [*(source.path for source in sources), *wish.files])
     length_of(wish)
+    list(_told(wish))
     if wish.beats is not None and not load_beats(wish.beats):
         raise UserError(f"{wish.beats.name} holds no beats.", "Leave --beats out to have them detected.")
     if wish.keyframes is not None:

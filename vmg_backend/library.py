@@ -23,14 +23,17 @@ from .files import cache_root, content_hash, settings_hash, write_json, writing
 from .footage import Footage, FrameReader, check_same_format, open_footage
 from .footage.decoding import check_file
 from .footage.opening import usable_ranges
+from .graph import looks
 from .graph.build import GraphSettings, build_graph
 from .graph.features import MotionFeatures, motion_features
+from .graph.matching import VELOCITY_SECONDS, WINDOW
 from .graph.motion_graph import MotionGraph
+from .graph.pairs import Matches
 from .interpolation.cache import TransitionCache
 from .pose.track import PoseEstimator, PoseTrack
 from .progress import SILENT, Progress
 
-FEATURES_VERSION = "2"
+FEATURES_VERSION = "3"
 """Changes whenever features or edges are computed differently: older graphs are then not used any more."""
 
 INDEX_VERSION = "2"
@@ -39,11 +42,14 @@ INDEX_VERSION = "2"
 PLATE_VERSION = "1"
 """Likewise for background plates."""
 
+LOOK_VERSION = "1"
+"""Likewise for what footages look like."""
+
 _STALE_SECONDS = 24 * 3600
 
 _OURS = re.compile(
-    r"footage/[0-9a-f]{64}/(index(-\w+)?\.npz|footage\.json|(poses|plate)-\w+\.npz|\.vmg-[^/]*)"
-    r"|graphs/([0-9a-f]{16}|\.vmg-[^/]*)\.npz"
+    r"footage/[0-9a-f]{64}/(index(-\w+)?\.npz|footage\.json|(poses|plate|look)-\w+\.npz|\.vmg-[^/]*)"
+    r"|(graphs|matches)/([0-9a-f]{16}|\.vmg-[^/]*)\.npz"
     r"|transitions/([0-9a-f]{16}|\.vmg-[^/]*)/(\d{4,}\.png|skeleton\.npz|about\.json|\.vmg-[^/]*)"
     r"|transitions/\.jobs/[^/]*"
 )
@@ -184,18 +190,27 @@ class FootageLibrary:
                 "Choose footage in which one person is seen, large enough and well lit.",
                 title="No person found",
             )
+        seen = [self.look(*both) for both in zip(footages, tracks, strict=True)] if len(footages) > 1 else []
+        groups = looks.groups(seen) if seen and not settings.mix else [0] * len(footages)
+        given = [_given(footage, features, number) for number, footage in enumerate(footages)]
         key = settings_hash(
-            {
-                "version": FEATURES_VERSION,
-                "settings": asdict(settings),
-                "footages": [[f.id, str(f.fps), f.ranges.tolist(), f.shots.tolist()] for f in footages],
-                "runs": features.runs.tolist(),
-            }
+            {"version": FEATURES_VERSION, "settings": asdict(settings), "footages": given, "groups": groups}
         )
         file = self.root / "graphs" / f"{key}.npz"
         if not _whole(file):
-            build_graph(features, tuple(footage.id for footage in footages), settings, progress).save(file)
+            store = _MatchFiles(self.root / "matches", given, settings.band_seconds)
+            names = tuple(footage.id for footage in footages)
+            build_graph(features, names, settings, progress, groups=groups, store=store).save(file)
         return MotionGraph.load(file), features
+
+    def look(self, footage: Footage, track: PoseTrack, progress: Progress = SILENT) -> looks.Look:
+        """What a footage looks like, by some of its frames; looked at only the first time."""
+        person = footage.ranges.tolist(), int(track.person.sum())
+        key = settings_hash({"version": LOOK_VERSION, "skeleton": track.skeleton, "ranges": person})
+        file = self.root / "footage" / footage.id / f"look-{key}.npz"
+        if not _whole(file):
+            looks.look_of(footage, track, progress).save(file)
+        return looks.Look.load(file)
 
     def plate(self, footage: Footage, progress: Progress = SILENT) -> NDArray[np.uint8] | None:
         """The empty background [H, W, 3] of a footage whose camera stands still, estimated only the first time.
@@ -246,6 +261,42 @@ class FootageLibrary:
             elif (file.suffix == ".npz" and not _whole(file)) or (file.suffix == ".png" and not file.stat().st_size):
                 broken.append(file)
         return broken
+
+
+def _given(footage: Footage, features: MotionFeatures, number: int) -> list[object]:
+    """What the features of one footage of a graph were made from."""
+    first, end = features.offsets[number : number + 2]
+    runs = features.runs[(features.runs[:, 0] >= first) & (features.runs[:, 0] < end)] - first
+    return [footage.id, str(footage.fps), footage.ranges.tolist(), footage.shots.tolist(), runs.tolist()]
+
+
+@dataclass(frozen=True)
+class _MatchFiles:
+    """The matches of footages, filed by what they were found in; whoever adds a footage finds those of the others."""
+
+    folder: Path
+    given: Sequence[object]
+    band_seconds: float
+
+    def _file(self, first: int, second: int) -> Path:
+        key = settings_hash(
+            {
+                "version": FEATURES_VERSION,
+                "band": self.band_seconds,
+                "window": [*WINDOW, VELOCITY_SECONDS],
+                "footages": [self.given[first], self.given[second]],
+            }
+        )
+        return self.folder / f"{key}.npz"
+
+    def load(self, first: int, second: int) -> Matches | None:
+        """The matches of two footages, where they are known."""
+        file = self._file(first, second)
+        return Matches.load(file) if _whole(file) else None
+
+    def save(self, first: int, second: int, matches: Matches) -> None:
+        """Keep them."""
+        matches.save(self._file(first, second))
 
 
 def _whole(file: Path) -> bool:

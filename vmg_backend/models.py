@@ -259,6 +259,23 @@ REGISTRY: tuple[Model, ...] = (
         "Wan2.1-VACE 1.3B: for `vace`",
         19.0,
     ),
+    Model(
+        "sentence-encoder",
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
+        (
+            *(File(name) for name in ("config.json", "config_sentence_transformers.json", "modules.json")),
+            *(File(name) for name in ("sentence_bert_config.json", "1_Pooling/config.json", "vocab.txt")),
+            *(File(name) for name in ("special_tokens_map.json", "tokenizer.json", "tokenizer_config.json")),
+            File(
+                "model.safetensors",
+                sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            ),
+        ),
+        _APACHE,
+        "matches the phrases of a text with labels of the footage by what they mean",
+        0.092,
+    ),
 )
 
 

@@ -76,6 +76,9 @@ from .server import Call
 
 SUGGEST_AGAIN = "Suggest again."
 
+_MATCHING = GraphSettings(mix=True)
+"""Whoever chooses footages in Blender cuts them together."""
+
 
 class Service:
     """Does what is asked for; a method for each of the protocol's, but for ``hello`` and what is answered aside.
@@ -130,7 +133,7 @@ class Service:
             seed=wish.seed,
             settings=_settings(wish),
         )
-        path = jobs.search(ready.analyses, ready.graph, ready.features, asked, ready.progress)
+        (path,) = jobs.search(ready.analyses, ready.graph, ready.features, asked, ready.progress)
         return Suggested(path.as_dict())
 
     def update(self, asked: Update, call: Call) -> Updated:
@@ -147,7 +150,7 @@ class Service:
             old_beats=_beats(asked.old_beats),
             old_keyframes={key.uid: ready.keyframe(key) for key in asked.old_keys if ready.knows(key)},
             settings=_settings(asked.wish),
-            matching=GraphSettings(),
+            matching=_MATCHING,
             progress=ready.progress,
         )
         return Updated(with_linear(path, ready.graph, ready.features).as_dict(), changed)
@@ -247,7 +250,7 @@ class Service:
         analyzed = all(library.has_poses(footage, MediapipeEstimator()) for footage in footages)
         begin, end = (0.05, 0.2) if analyzed else (0.85, 0.9)
         analyses = jobs.analyze(sources, library, call.progress.part(0.02, begin))
-        graph, features = jobs.build(analyses, library, GraphSettings(), call.progress.part(begin, end))
+        graph, features = jobs.build(analyses, library, _MATCHING, call.progress.part(begin, end))
         return _Ready(library, analyses, graph, features, call.progress.part(end, 1.0))
 
     def _library(self, folder: str) -> RememberingLibrary:

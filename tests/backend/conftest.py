@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,6 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with many long tests first: of several processes, none shall begin the longest when the others end."""
     long = Counter(item.path for item in items if item.get_closest_marker("long"))
     items.sort(key=lambda item: -long[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Trainings collect garbage often: what is imported by now, half a million things, need not be looked at."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +83,20 @@ def sample_library(tmp_path_factory: pytest.TempPathFactory) -> FootageLibrary:
     with locked(folder / "lock", lambda: None):
         library.poses(library.footage(sample.PERFORMER), MediapipeEstimator(), workers=os.cpu_count() or 1)
     return library
+
+
+@pytest.fixture(scope="session")
+def dance(sample_library: FootageLibrary, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FootageLibrary]:
+    """Five seconds of the sample, four times smaller, as engines take their time by the pixel; and a library of it."""
+    folder, whole = tmp_path_factory.mktemp("little"), sample_library.footage(sample.PERFORMER)
+    file, frames, smaller = folder / "dance.mp4", 124, 4
+    size = (whole.size[0] // smaller, whole.size[1] // smaller)
+    with FrameReader(whole) as reader, VideoWriter(file, size, whole.fps) as writer:
+        for frame in reader.frames(0, frames - 1):
+            writer.write(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+    library, estimator = FootageLibrary(folder / "library"), MediapipeEstimator()
+    track = sample_library.poses(whole, estimator)
+    rows = {name: value[:frames] for name, value in vars(track).items() if isinstance(value, np.ndarray)}
+    rows["image"] = rows["image"] / smaller
+    replace(track, **rows).save(library.poses_file(library.footage(file), estimator))
+    return file, library

@@ -11,7 +11,7 @@ import pytest
 from vmg_backend.progress import Progress
 from vmg_backend.search import exact
 from vmg_backend.search.exact import Table, route_cost, solve
-from vmg_backend.search.problem import Problem, Route
+from vmg_backend.search.problem import Allowed, Problem, Route
 from vmg_backend.search.reuse import conflicts, find_without_reuse, solve_without_reuse
 
 
@@ -25,18 +25,23 @@ def exhaustive(problem: Problem, window: int = 0) -> float:
     cut_costs = [problem.cut_cost(t) for t in range(problem.frames)]
     best = np.inf
 
-    def barred(t: int, v: int, shown: list[int]) -> bool:
-        if v not in run or problem.pins.get(t, v) != v:
-            return True
-        if any(time == t and a <= v <= b for time, a, b in problem.bans):
-            return True
+    def may_be_shown(t: int, v: int) -> bool:
+        return (
+            problem.pins.get(t, v) == v
+            and not any(time == t and a <= v <= b for time, a, b in problem.bans)
+            and all(one.nodes[v] for one in problem.allowed if one.first <= t <= one.last)
+        )
+
+    free = [{v for v in run if may_be_shown(t, v)} for t in range(problem.frames)]
+
+    def again(t: int, v: int, shown: list[int]) -> bool:
         return any(
             shown[s] == v and not (s in problem.pins and t in problem.pins) for s in range(max(0, t - window), t)
         )
 
     def walk(t: int, v: int, age: int, cost: float, cut: bool, shown: list[int]) -> None:
         nonlocal best
-        if barred(t, v, shown):
+        if v not in free[t] or (problem.longest is not None and age > problem.longest) or again(t, v, shown):
             return
         cost += node_costs[t][v]
         if t == problem.frames - 1:
@@ -90,6 +95,32 @@ def random_problem(rng: np.random.Generator) -> Problem:
     )
 
 
+def limited_problem(rng: np.random.Generator) -> Problem:
+    """The same with a longest segment, and constraints on some output frames; dense enough to cut often."""
+    problem = random_problem(rng)
+    hold = min(problem.hold, 3)
+    usable = [v for a, b in problem.runs for v in range(a, b + 1)]
+    more = [(int(rng.choice(usable)), int(rng.choice(usable))) for _ in range(rng.integers(0, 14))]
+    edges = {*zip(problem.source.tolist(), problem.target.tolist(), strict=True), *more}
+    ordered = sorted((x, u) for u, x in edges if x != u + 1)
+    costs = rng.normal(1, 1, (problem.frames, len(ordered)))
+    if rng.random() < 0.5:
+        costs = np.round(costs)
+    allowed = tuple(
+        Allowed(int(first), int(first + rng.integers(0, 3)), rng.random(problem.nodes) < 0.7)
+        for first in rng.integers(-1, problem.frames, size=rng.integers(0, 2))
+    )
+    return replace(
+        problem,
+        source=np.array([u for _, u in ordered], dtype=np.int64),
+        target=np.array([x for x, _ in ordered], dtype=np.int64),
+        cut_cost=lambda t: costs[t],
+        hold=hold,
+        allowed=allowed,
+        longest=hold + int(rng.integers(0, 5)),
+    )
+
+
 def check_valid(problem: Problem, route: Route) -> None:
     """The path obeys every rule, whatever found it."""
     starts = {int(a) for a, _ in problem.runs}
@@ -109,8 +140,11 @@ def check_valid(problem: Problem, route: Route) -> None:
     bounds = [0, *(t for t, _ in route.cuts), problem.frames]
     if route.cuts:
         assert np.diff(bounds).min() >= problem.hold
+    assert problem.longest is None or np.diff(bounds).max() <= problem.longest
     assert all(route.nodes[t] == node for t, node in problem.pins.items())
     assert not any(a <= route.nodes[t] <= b for t, a, b in problem.bans)
+    for one in problem.allowed:
+        assert one.nodes[route.nodes[max(one.first, 0) : max(one.last + 1, 0)]].all()
     assert route.cost == pytest.approx(route_cost(problem, route.nodes, route.cuts))
 
 
@@ -133,8 +167,91 @@ def test_equals_exhaustive_search() -> None:
     assert impossible >= 20
 
 
+def test_with_a_longest_segment_equals_exhaustive_search() -> None:
+    rng = np.random.default_rng(9)
+    solved = cuts = impossible = shorter = 0
+    for _ in range(300):
+        problem = limited_problem(rng)
+        expected, route = exhaustive(problem), solve(problem)
+        if route is None:
+            assert expected == np.inf
+            impossible += 1
+        else:
+            check_valid(problem, route)
+            assert route.cost == pytest.approx(expected)
+            free = solve(replace(problem, longest=None))
+            assert free is not None
+            shorter += free.cost < route.cost - 1e-9
+            solved += 1
+            cuts += len(route.cuts)
+    assert solved >= 150
+    assert cuts >= 150
+    assert impossible >= 15
+    assert shorter >= 15
+
+
+def test_a_limit_below_the_hold_is_refused() -> None:
+    problem = random_problem(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="at most"):
+        replace(problem, longest=problem.hold - 1)
+
+
+def least_by_age(problem: Problem) -> float:
+    """The least cost of any path, with the age of its segment as part of the state; inf where there is none."""
+    starts = {int(a) for a, _ in problem.runs}
+    usable = {v for a, b in problem.runs for v in range(a, b + 1)}
+    longest = problem.longest or problem.frames
+    edges = list(enumerate(zip(problem.source.tolist(), problem.target.tolist(), strict=True)))
+    state = {(v, 1, False): 0.0 for v in usable}  # node, age, whether it was cut
+    for t in range(problem.frames):
+        barred, node_cost, cut_cost = exact.barred_by(problem)[t], problem.node_cost(t), problem.cut_cost(t)
+        if t > 0:
+            leaving: dict[int, float] = {}
+            following: dict[tuple[int, int, bool], float] = {}
+            for (v, age, cut), cost in state.items():
+                if v + 1 in usable and v + 1 not in starts and age < longest:
+                    following[v + 1, age + 1, cut] = min(following.get((v + 1, age + 1, cut), np.inf), cost)
+                if age >= problem.hold:
+                    leaving[v] = min(leaving.get(v, np.inf), cost)
+            for edge, (u, x) in edges:
+                if u in leaving:
+                    following[x, 1, True] = min(following.get((x, 1, True), np.inf), leaving[u] + cut_cost[edge])
+            state = following
+        state = {key: cost + node_cost[key[0]] for key, cost in state.items() if not barred[key[0]]}
+    return min((cost for (_, age, cut), cost in state.items() if not cut or age >= problem.hold), default=np.inf)
+
+
+@pytest.mark.parametrize("longest", [None, 5, 6, 9])
+def test_equals_a_search_by_age_on_longer_films(longest: int | None) -> None:
+    rng = np.random.default_rng(10)
+    solved = 0
+    for _ in range(8):
+        nodes, frames, count = 50, 60, 60
+        pairs = rng.integers(0, nodes, (count, 2))
+        ordered = sorted({(int(x), int(u)) for u, x in pairs if x != u + 1})
+        node_costs, cut_costs = rng.normal(size=(frames, nodes)), rng.random((frames, len(ordered)))
+        problem = Problem(
+            nodes=nodes,
+            runs=np.array([(0, 19), (20, 33), (35, 49)]),
+            source=np.array([u for _, u in ordered]),
+            target=np.array([x for x, _ in ordered]),
+            cut_cost=lambda t, costs=cut_costs: costs[t],
+            frames=frames,
+            hold=5,
+            node_cost=lambda t, costs=node_costs: costs[t],
+            bans=tuple((int(t), int(v), int(v) + 2) for t, v in rng.integers(0, 48, (20, 2))),
+            longest=longest,
+        )
+        route, expected = solve(problem), least_by_age(problem)
+        assert (np.inf if route is None else route.cost) == pytest.approx(expected)
+        if route is not None:
+            check_valid(problem, route)
+            solved += 1
+    assert solved >= 3
+
+
 def part_of(problem: Problem, first: int, barred: np.ndarray) -> Problem:
-    """The problem of some output frames, with bans in place of pins."""
+    """The problem of some output frames, with more barred."""
     end = first + len(barred)
     bans = [(t, int(v), int(v)) for t, v in zip(*np.nonzero(barred), strict=True)]
     bans += [(t - first, a, b) for t, a, b in problem.bans if first <= t < end]
@@ -145,6 +262,7 @@ def part_of(problem: Problem, first: int, barred: np.ndarray) -> Problem:
         cut_cost=lambda t: problem.cut_cost(t + first),
         pins={t - first: node for t, node in problem.pins.items() if first <= t < end},
         bans=tuple(bans),
+        allowed=tuple(Allowed(one.first - first, one.last - first, one.nodes) for one in problem.allowed),
     )
 
 
@@ -153,8 +271,8 @@ def test_a_part_with_more_barred_equals_exhaustive_search(remembered: int, monke
     monkeypatch.setattr(exact, "_REMEMBERED_VALUES", remembered)
     rng = np.random.default_rng(5)
     solved = 0
-    for _ in range(200):
-        problem = random_problem(rng)
+    for number in range(200):
+        problem = limited_problem(rng) if number % 2 else random_problem(rng)
         table = Table(problem)
         for _ in range(2):
             first = int(rng.integers(problem.frames))
@@ -169,15 +287,17 @@ def test_a_part_with_more_barred_equals_exhaustive_search(remembered: int, monke
     assert solved >= 100
 
 
-@pytest.mark.parametrize("mutation", ["hold", "price", "edge", "pin"])
+@pytest.mark.parametrize("mutation", ["hold", "longest", "price", "edge", "pin"])
 def test_notices_a_wrong_search(mutation: str) -> None:
-    """The comparison above fails for a search with another hold, price, edge or pin: it is no test that cannot fail."""
+    """The comparisons above fail for a search with another hold, limit, price, edge or pin: they are able to fail."""
     rng = np.random.default_rng(1)
     noticed = 0
-    for _ in range(300):
-        problem = random_problem(rng)
+    for _ in range(200):
+        problem = limited_problem(rng) if mutation == "longest" else random_problem(rng)
         if mutation == "hold":
             wrong = replace(problem, hold=problem.hold + 1)
+        elif mutation == "longest":
+            wrong = replace(problem, longest=(problem.longest or 0) + 1)
         elif mutation == "price":
             wrong = replace(problem, cut_cost=lambda t, p=problem: p.cut_cost(t) + 0.5)
         elif mutation == "edge":
@@ -199,8 +319,8 @@ def test_no_reuse_equals_exhaustive_search() -> None:
     """With enough branching the bound closes: the path found is the best that keeps the window."""
     rng = np.random.default_rng(2)
     solved = 0
-    for _ in range(300):
-        problem = replace(random_problem(rng), bans=())
+    for number in range(240):
+        problem = limited_problem(rng) if number % 2 else random_problem(rng)
         window = int(rng.integers(1, 9))
         expected = exhaustive(problem, window)
         found = solve_without_reuse(problem, window, branchings=500)
@@ -213,17 +333,18 @@ def test_no_reuse_equals_exhaustive_search() -> None:
         assert found.route.cost == pytest.approx(expected)
         assert found.gap == pytest.approx(0.0, abs=1e-6)
         solved += 1
-    assert solved >= 150
+    assert solved >= 80
 
 
 def test_bounds_are_true_however_little_is_branched() -> None:
     rng = np.random.default_rng(3)
     open_gaps = 0
-    for _ in range(200):
-        problem = replace(random_problem(rng), bans=())
+    for number in range(200):
+        problem = limited_problem(rng) if number % 2 else random_problem(rng)
         window = int(rng.integers(1, 9))
         found = solve_without_reuse(problem, window, branchings=1)
         if found is not None:
+            check_valid(problem, found.route)
             assert found.bound <= exhaustive(problem, window) + 1e-9
             assert found.route.cost >= found.bound - 1e-9
             assert not conflicts(found.route.nodes, window, problem.pins)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from vmg_backend.graph import build
+from vmg_backend.graph.bounds import LowerBounds
 from vmg_backend.graph.build import GraphSettings, build_graph
 from vmg_backend.graph.features import RHYTHM_JOINTS, MotionFeatures, usable_runs
 from vmg_backend.graph.matching import VELOCITY_SECONDS, WINDOW, MatchCost
 from vmg_backend.graph.motion_graph import MotionGraph
+from vmg_backend.graph.pairs import Matches
 
 FPS = Fraction(30)
 ALL = GraphSettings(band_seconds=0.2, threshold_scale=1.5, edges_per_second=1e9, edges_per_frame=10_000, keep=0.0)
 
 
-def wandering(nodes: int, runs: list[tuple[int, int]], seed: int = 0, still: bool = False) -> MotionFeatures:
+def wandering(
+    nodes: int,
+    runs: list[tuple[int, int]],
+    seed: int = 0,
+    still: bool = False,
+    offsets: tuple[int, ...] | None = None,
+) -> MotionFeatures:
     """Joints that swing with a few periods, drift and tremble; optionally with frames that are exactly equal."""
     rng = np.random.default_rng(seed)
     t = np.arange(nodes) / float(FPS)
@@ -38,38 +48,39 @@ def wandering(nodes: int, runs: list[tuple[int, int]], seed: int = 0, still: boo
         rhythm=rng.normal(size=(nodes, len(RHYTHM_JOINTS), 2)),
         blur=np.ones((nodes, len(RHYTHM_JOINTS))),
         runs=np.array(runs, dtype=np.int32),
-        offsets=np.array([0, nodes // 2, nodes]),
+        offsets=np.array(offsets or (0, nodes // 2, nodes)),
         fps=FPS,
     )
 
 
-def brute_force(features: MotionFeatures, band: int, scale: float) -> tuple[set[tuple[int, int]], float]:
+def brute_force(
+    features: MotionFeatures, band: int, scale: float, groups: tuple[int, ...] | None = None
+) -> tuple[set[tuple[int, int]], float]:
     """All edges and the threshold, by the definition: every pair, in float64, by subtraction."""
+    footage_of = [sum(v >= start for start in features.offsets[1:]) for v in range(features.nodes)]
     nodes = features.nodes
     run_of = {v: (int(a), int(b)) for a, b in features.runs for v in range(a, b + 1)}
 
-    def distance(i: int, j: int) -> float:
-        weight = features.confidence[i] * features.confidence[j]
-        total = 0.0
-        for field in (features.local, features.world, features.velocity * VELOCITY_SECONDS):
-            squared = ((field[i] - field[j]) ** 2).sum(axis=1)
-            total += np.sqrt((weight * squared).sum() / weight.sum())
-        return float(total)
+    weight = features.confidence[:, None] * features.confidence[None]
+    distance = np.zeros((nodes, nodes))
+    for field in (features.local, features.world, features.velocity * VELOCITY_SECONDS):
+        squared = ((field[:, None] - field[None]) ** 2).sum(axis=3)
+        distance += np.sqrt((weight * squared).sum(axis=2) / weight.sum(axis=2))
 
     cost = np.full((nodes + 2, nodes + 2), np.inf)  # one ring around it
     for i, (first_i, last_i) in run_of.items():
         for j, (first_j, last_j) in run_of.items():
             if i < last_i and j < last_j:
                 taps = [
-                    distance(i + k, j + k)
+                    distance[i + k, j + k]
                     for k in range(WINDOW[0], WINDOW[1] + 1)
                     if first_i <= i + k <= last_i and first_j <= j + k <= last_j
                 ]
                 cost[i + 1, j + 1] = sum(taps) / len(taps)
 
     def allowed(i: int, j: int) -> bool:
-        same = (i < features.offsets[1]) == (j < features.offsets[1])
-        return not same or abs(i - j) > band
+        a, b = footage_of[i], footage_of[j]
+        return abs(i - j) > band if a == b else groups is None or groups[a] == groups[b]
 
     nearest = [min((cost[i + 1, j + 1] for j in range(nodes) if allowed(i, j)), default=np.inf) for i in range(nodes)]
     threshold = scale * float(np.mean([value for value in nearest if np.isfinite(value)]))
@@ -86,41 +97,146 @@ def brute_force(features: MotionFeatures, band: int, scale: float) -> tuple[set[
     return edges, threshold
 
 
+@pytest.mark.parametrize("small", [0, 8000], ids=["bounded", "all pairs"])
 @pytest.mark.parametrize(
-    ("nodes", "runs", "still"),
+    ("nodes", "runs", "still", "offsets", "groups"),
     [
-        (110, [(0, 54), (55, 109)], False),
-        (110, [(2, 30), (31, 54), (60, 105)], False),
-        (110, [(0, 54), (55, 109)], True),
+        (110, [(0, 54), (55, 109)], False, None, None),
+        (110, [(2, 30), (31, 54), (60, 105)], False, None, None),
+        (110, [(0, 54), (55, 109)], True, None, None),
+        (110, [(0, 1), (2, 39), (40, 49), (53, 71), (72, 109)], False, (0, 40, 50, 72, 110), None),
+        (110, [(0, 39), (40, 69), (70, 109)], False, (0, 40, 70, 110), (0, 1, 0)),
     ],
 )
-def test_edges_equal_a_brute_force(nodes: int, runs: list[tuple[int, int]], still: bool) -> None:
-    features = wandering(nodes, runs, seed=nodes, still=still)
-    expected, threshold = brute_force(features, band=6, scale=1.5)
-    graph = build_graph(features, ("a", "b"), ALL)
+def test_edges_equal_a_brute_force(
+    nodes: int,
+    runs: list[tuple[int, int]],
+    still: bool,
+    offsets: tuple[int, ...] | None,
+    groups: tuple[int, ...] | None,
+    small: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(build, "SMALL", small)
+    features = wandering(nodes, runs, seed=nodes, still=still, offsets=offsets)
+    expected, threshold = brute_force(features, band=6, scale=1.5, groups=groups)
+    graph = build_graph(features, ("a", "b"), ALL, groups=groups)
     assert graph.threshold == pytest.approx(threshold, abs=1e-7)  # m
     found = set(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
-    heart, leads_on = heart_and_way_to_it(features.runs, expected)
-    assert found == {(u, x) for u, x in expected if x in leads_on}  # dead ends are pruned
+    footage_of = np.searchsorted(features.offsets, np.arange(nodes), side="right") - 1
+    live: set[int] = set()  # frames from which the heart of their group can be reached
+    for group in set(groups or (0,)):
+        own = [[a, b] for a, b in runs if groups is None or groups[footage_of[a]] == group]
+        inside = {v for a, b in own for v in range(a, b + 1)}
+        heart, leads_on = heart_and_way_to_it(np.array(own), {(u, x) for u, x in expected if u in inside})
+        live |= leads_on if len(heart) > 1 else set()
+    assert found == {(u, x) for u, x in expected if x in live}  # dead ends are pruned
     assert len(found) > 10
-    assert len(heart) > 10
 
 
-def test_products_equal_subtraction_also_across_blocks() -> None:
-    features = wandering(700, [(0, 349), (350, 699)])
+@pytest.mark.parametrize("settings", [GraphSettings(), GraphSettings(edges_per_second=6.0, edges_per_frame=2)])
+def test_bounds_change_nothing(settings: GraphSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = wandering(900, [(0, 299), (300, 310), (312, 640), (641, 899)], offsets=(0, 300, 641, 900))
+    everything = build_graph(features, ("a", "b", "c"), settings)
+    monkeypatch.setattr(build, "SMALL", 0)
+    assert same(build_graph(features, ("a", "b", "c"), settings), everything)
+
+
+def test_strips_equal_subtraction() -> None:
+    features = wandering(700, [(0, 340), (350, 500), (501, 699)])
     costs = MatchCost(features)
-    rng = np.random.default_rng(5)
-    seen = 0
-    for block in costs.blocks():
-        own = block.costs[block.rows, block.columns]
-        row, column = block.row + block.rows.start, block.column + block.columns.start
-        a, b = rng.integers(own.shape[0], size=200), rng.integers(own.shape[1], size=200)
-        exact = costs.exact(a + row, b + column)
-        assert np.array_equal(np.isfinite(exact), np.isfinite(own[a, b]))
+    columns = np.arange(costs.place[330] - 4, costs.place[699] + 6)
+    for row, height in ((int(costs.place[0]), 64), (int(costs.place[480]), 128)):
+        found = costs.strip(row, height)(columns)
+        i, j = (costs.node[places] for places in (np.arange(row - 1, row + height + 1), columns[3:-4]))
+        exact = costs.exact(np.repeat(i, len(j)), np.tile(j, len(i))).reshape(found.shape)
+        exact[i < 0], exact[:, j < 0] = np.inf, np.inf
         finite = np.isfinite(exact)
-        assert np.abs(own[a, b][finite] - exact[finite]).max() < 1e-6
-        seen += own.size
-    assert seen >= 700 * 701 / 2
+        assert np.array_equal(finite, np.isfinite(found))
+        assert np.abs(found[finite] - exact[finite]).max() < 1e-6
+        assert finite.mean() > 0.5
+
+
+def test_bounds_lie_below_the_cost() -> None:
+    features = wandering(700, [(0, 340), (350, 355), (360, 500), (501, 699)])
+    rng = np.random.default_rng(3)
+    hidden = np.zeros((700, 17), dtype=bool)
+    hidden[200:260, 5:9] = hidden[rng.integers(700, size=5), rng.integers(17, size=5)] = True
+    costs = MatchCost(replace(features, confidence=np.where(hidden, 0.05, features.confidence)))
+    places = np.flatnonzero(costs.node >= 0)
+    rows = rng.choice(places, 50, replace=False)
+    bound = LowerBounds(costs).of(rows)[:, places]
+    exact = costs.exact(np.repeat(costs.node[rows], len(places)), np.tile(costs.node[places], len(rows)))
+    exact = exact.reshape(bound.shape)
+    assert (bound <= exact + 1e-7).all()
+    assert np.median(bound[np.isfinite(exact)] / exact[np.isfinite(exact)].clip(1e-9)) > 0.05  # and not nothing
+
+
+class Kept(dict[tuple[str, str], Matches]):
+    """Matches in memory, by the names of footages."""
+
+    def of(self, names: str) -> Kept.View:
+        return Kept.View(self, names)
+
+    class View:
+        def __init__(self, kept: Kept, names: str) -> None:
+            self.kept, self.names, self.made = kept, names, 0
+
+        def load(self, first: int, second: int) -> Matches | None:
+            return self.kept.get((self.names[first], self.names[second]))
+
+        def save(self, first: int, second: int, matches: Matches) -> None:
+            self.made += 1
+            self.kept[self.names[first], self.names[second]] = matches
+
+
+@pytest.mark.parametrize("small", [0, 8000], ids=["bounded", "all pairs"])
+def test_footages_are_added_and_removed_without_rebuilding(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "SMALL", small)
+    lengths = {"a": 150, "b": 90, "c": 120, "d": 70}
+    whole = wandering(430, [(0, 149), (150, 239), (240, 299), (300, 359), (360, 429)], offsets=(0, 150, 240, 360, 430))
+
+    def only(names: str) -> MotionFeatures:
+        chosen, runs, offsets = [], [], [0]
+        for number, name in enumerate("abcd"):
+            if name in names:
+                a, b = whole.offsets[number : number + 2]
+                own = whole.runs[(whole.runs[:, 0] >= a) & (whole.runs[:, 0] < b)]
+                runs.append(own - a + offsets[-1])
+                chosen.append(np.arange(a, b))
+                offsets.append(offsets[-1] + lengths[name])
+        at = np.concatenate(chosen)
+        arrays = {
+            key: getattr(whole, key)[at] for key in ("local", "world", "velocity", "confidence", "rhythm", "blur")
+        }
+        return replace(whole, **arrays, runs=np.concatenate(runs), offsets=np.array(offsets))
+
+    kept = Kept()
+    for names in ("c", "ac", "acd", "abcd", "abd"):
+        view = kept.of(names)
+        graph = build_graph(only(names), tuple(names), store=view)
+        assert same(graph, build_graph(only(names), tuple(names)))
+        if small:
+            assert view.made == {"abd": 0}.get(names, len(names))  # n + 1 pairs for one more
+
+
+def test_saved_matches_are_the_same(tmp_path: Path) -> None:
+    kept = Kept()
+    build_graph(wandering(200, [(0, 99), (100, 199)]), ("a", "b"), store=kept.of("ab"))
+    matches = kept["a", "b"]
+    matches.save(tmp_path / "Größe.npz")
+    again = Matches.load(tmp_path / "Größe.npz")
+    assert again.limit == matches.limit
+    for name in ("i", "j", "cost", "unsure", "nearest_i", "nearest_j", "partner_i", "partner_j"):
+        assert np.array_equal(getattr(again, name), getattr(matches, name))
+
+
+def same(one: MotionGraph, other: MotionGraph) -> bool:
+    """Whether two graphs are the same, byte for byte."""
+    arrays = ("offsets", "runs", "source", "target", "cost", "half", "connector")
+    return (one.threshold, one.kept, one.footages) == (other.threshold, other.kept, other.footages) and all(
+        getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in arrays
+    )
 
 
 def test_no_edge_leaves_a_run_or_stutters() -> None:
@@ -207,8 +323,8 @@ def test_transitions_have_real_frames_on_both_sides() -> None:
 
 
 def test_a_single_shot_without_any_likeness_still_gets_a_way_back() -> None:
-    features = wandering(120, [(0, 119)])
-    graph = build_graph(features, ("a", "b"), GraphSettings(threshold_scale=0.01))
+    features = wandering(120, [(0, 119)], offsets=(0, 120))
+    graph = build_graph(features, ("a",), GraphSettings(threshold_scale=0.01))
     assert graph.connector.any()
     assert graph.kept > 0.5
 

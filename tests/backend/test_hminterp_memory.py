@@ -167,12 +167,39 @@ def test_running_out_of_memory_is_told_and_what_was_held_is_given_back(cuda, err
     assert cuda.emptied == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: device-side assert triggered\nCompile with `TORCH_USE_CUDA_DSA` to enable"),
+        RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError("HIP error: an illegal memory access was encountered."),
+    ],
+    ids=lambda error: str(error).partition("\n")[0],
+)
+def test_a_lost_gpu_is_told_and_not_asked_again(cuda, error):
+    with pytest.raises(UserError, match="The GPU failed") as told, explained(CUDA, "Choose 384 px.", "Resume."):
+        raise error
+    assert (told.value.title, told.value.remedy) == ("Graphics card lost", "Resume.")
+    assert str(error).partition("\n")[0].rstrip(".") in told.value.message
+    assert "\n" not in told.value.message
+    assert cuda.emptied == 0
+
+
 def test_the_cpu_really_runs_out():
     with pytest.raises(UserError, match="The computer ran out of memory"), explained(CPU):
         torch.empty(2**50)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), UserError("a", "b"), KeyError("x")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("shapes do not match"),
+        RuntimeError("CUDA error: no kernel image is available for execution on the device"),
+        UserError("a", "b"),
+        KeyError("x"),
+    ],
+)
 def test_other_errors_stay_what_they_are(error):
     with pytest.raises(type(error)) as told, explained(CPU):
         raise error

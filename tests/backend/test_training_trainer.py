@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import math
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,19 +23,25 @@ from vmg_backend.interpolation.hminterp.config import TINY as CONFIG
 from vmg_backend.interpolation.hminterp.decoder import taps
 from vmg_backend.interpolation.hminterp.model import HMInterp
 from vmg_backend.progress import Progress
+from vmg_backend.training.hminterp import trainer as training
+from vmg_backend.training.hminterp.batches import Batches
 from vmg_backend.training.hminterp.clips import Batch
 from vmg_backend.training.hminterp.objectives import (
+    OBJECTIVES,
     AutoencoderObjective,
     DecoderObjective,
     InterpolatorObjective,
+    Objective,
     begin_decoder,
+    keep_less,
 )
 from vmg_backend.training.hminterp.recipes import PAPER, RECIPES, TINY, Recipe, Stage, ablations
-from vmg_backend.training.hminterp.runs import Run, read_curves
+from vmg_backend.training.hminterp.runs import Moment, Run, read_curves
 from vmg_backend.training.hminterp.trainer import Means, Trainer
 
 SMALL_CONFIG = replace(CONFIG, frames=6, size=32, channels=(32, 32), reference="attention")
 CPU = Means(cpu=True)
+LOST = "CUDA error: device-side assert triggered"
 
 
 class FewClips:
@@ -69,20 +77,22 @@ def recipe_of(base: Recipe = TINY) -> Recipe:
     return replace(base, config=replace(SMALL_CONFIG, name=base.config.name))
 
 
-def trained(recipe: Recipe, folder: Path, stop: int | None = None) -> HMInterp:
-    """The model, after a cancel at the `stop`-th look at the progress if there is one, and a second start."""
-    if stop is not None:
-        cancelled, looks = threading.Event(), 0
+def trainer_of(recipe: Recipe, folder: Path, model: HMInterp | None = None) -> Trainer:
+    """One that need not find out how long a step takes."""
+    clips, costs = FewClips(recipe.config.frames + 2), [1.0] * len(recipe.stages)
+    return Trainer(recipe, clips, Run(folder, recipe), CPU, model, costs=costs)
 
-        def report(_: float, __: str) -> None:
-            nonlocal looks
-            looks += 1
-            if looks == stop:
-                cancelled.set()
 
-        with pytest.raises(Cancelled):
-            Trainer(recipe, FewClips(), Run(folder, recipe), CPU).run(Progress(report, cancelled))
-    return Trainer(recipe, FewClips(), Run(folder, recipe), CPU).run()
+def stopped(recipe: Recipe, folder: Path, look: int) -> None:
+    """Train, until it is cancelled at the so manieth look at the progress."""
+    cancelled, looks = threading.Event(), itertools.count(1)
+
+    def report(_: float, __: str) -> None:
+        if next(looks) == look:
+            cancelled.set()
+
+    with pytest.raises(Cancelled):
+        trainer_of(recipe, folder).run(Progress(report, cancelled))
 
 
 def same(ours: HMInterp, theirs: HMInterp) -> bool:
@@ -90,31 +100,123 @@ def same(ours: HMInterp, theirs: HMInterp) -> bool:
     return mine.keys() == other.keys() and all(torch.equal(mine[key], other[key]) for key in mine)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A training that nothing disturbed.
+
+    Its result, its folder, the weights before and after each stage, and what a step of each took when it was tried.
+    """
+
+    model: HMInterp
+    folder: Path
+    states: list[dict[str, Tensor]]
+    costs: list[float]
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[HMInterp, Path]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    torch.manual_seed(recipe_of().seed)
+    model = HMInterp.build(recipe_of().config)
+    states, real = [{**model.state_dict(), "latent_scale": torch.tensor(model.config.latent_scale)}], Run.save
+
+    def save(run: Run, moment: Moment, tensors: dict[str, dict[str, Tensor]]) -> None:
+        states.append({name: tensor.clone() for name, tensor in tensors["weights"].items()})
+        real(run, moment, tensors)
+
     folder = tmp_path_factory.mktemp("run") / "whole"
-    return trained(recipe_of(), folder), folder
+    trainer = Trainer(recipe_of(), FewClips(), Run(folder, recipe_of()), CPU)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Run, "save", save)
+        return Whole(trainer.run(), folder, states, trainer.costs)
 
 
-@pytest.mark.parametrize("stop", [2, 6, 8, 10])
-def test_stopped_and_resumed_equals_uninterrupted(whole: tuple[HMInterp, Path], tmp_path: Path, stop: int) -> None:
-    model, folder = whole
-    again = trained(recipe_of(), tmp_path / "run", stop)
-    assert same(model, again)
-    assert model.config == again.config
+def test_what_stopped_a_training_does_not_show(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens to it on the way, it goes on from its last state, and ends as if nothing had been."""
+    recipe, folder, lost = recipe_of(), tmp_path / "run", torch.AcceleratorError(f"{LOST}\nIt may be told late.")
 
-    def losses(run: Path) -> list[tuple[str, int, float]]:
-        return [(line["stage"], line["step"], line["loss"]) for line in read_curves(run)]
+    def stands_at(stage: int, step: int) -> None:
+        assert Run(folder, recipe).moment == Moment(stage, step)
+        assert len(list((folder / "states").iterdir())) == 1
+        assert not list(folder.rglob(".vmg-*"))
 
-    assert losses(folder)[-1] == losses(tmp_path / "run")[-1]
+    stopped(recipe, folder, 2)
+    stands_at(0, 1)
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="disk is full"):
+        fail_while_saving(patched, OSError(errno.ENOSPC, "No space left on device"), 1)
+        trainer_of(recipe, folder).run()
+    stands_at(0, 1)
+    with monkeypatch.context() as patched, pytest.raises(UserError, match=LOST) as told:
+        patched.setattr(training, "_SAVE_EVERY", 0.0)
+        patched.setattr(training, "_SAVE_SHARE", 0.0)
+        fail_while_computing(patched, lost, DecoderObjective, 2)
+        trainer_of(recipe, folder).run()
+    assert told.value.title == "Graphics card lost"
+    assert "goes on from its last state" in told.value.remedy
+    stands_at(1, 1)
+    with monkeypatch.context() as patched, pytest.raises(UserError, match=LOST):
+        patched.setattr(training, "_SAVE_EVERY", 0.0)
+        patched.setattr(training, "_SAVE_SHARE", 0.0)
+        fail_while_saving(patched, lost, 7)  # after those of 1, 2, that of 2, 0 and two of 2, 1
+        trainer_of(recipe, folder).run()
+    stands_at(2, 0)
+    stopped(recipe, folder, 2)
+    stands_at(2, 1)
+    stopped(recipe, folder, 4)
+    stands_at(3, 1)
+    assert same(whole.model, again := trainer_of(recipe, folder).run())
+    assert whole.model.config == again.config
+    points = [[(line["stage"], line["step"]) for line in read_curves(each)] for each in (whole.folder, folder)]
+    assert points[0] == points[1]
 
 
-def test_another_seed_gives_another_model(whole: tuple[HMInterp, Path], tmp_path: Path) -> None:
-    assert not same(whole[0], trained(replace(recipe_of(), seed=2), tmp_path / "run"))
+def fail_while_saving(patched: pytest.MonkeyPatch, error: Exception, number: int) -> None:
+    """The so manieth file of states comes to half of it."""
+    real, written = safetensors.torch.save_file, itertools.count(1)
+
+    def save(*words: object) -> None:
+        if next(written) == number:
+            Path(str(words[1])).write_bytes(b"half of it")
+            raise error
+        real(*words)
+
+    patched.setattr(safetensors.torch, "save_file", save)
 
 
-def test_latents_of_a_trained_autoencoder_have_a_deviation_of_one(whole: tuple[HMInterp, Path]) -> None:
-    model, _ = whole
+def fail_while_computing(patched: pytest.MonkeyPatch, error: Exception, kind: type[Objective], number: int) -> None:
+    """The so manieth loss of a kind comes to nothing."""
+    real, calls = kind.forward, itertools.count(1)
+
+    def forward(*words: Any) -> Tensor:
+        if next(calls) == number:
+            raise error
+        return real(*words)
+
+    patched.setattr(kind, "forward", forward)
+
+
+def test_a_step_of_each_stage_is_tried_before(whole: Whole) -> None:
+    recipe = recipe_of()
+    assert len(whole.costs) == 4
+    assert all(0.0 < cost < 60.0 for cost in whole.costs)
+    trainer = Trainer(recipe, FewClips(), Run(whole.folder, recipe), CPU, costs=whole.costs)
+    assert trainer.seconds_left == 0.0  # it is at its end
+
+
+def test_the_time_left_is_that_of_the_steps_left(tmp_path: Path) -> None:
+    recipe, run = recipe_of(), Run(tmp_path / "run", recipe_of())
+    assert Trainer(recipe, FewClips(), run, CPU, costs=[1.0, 10.0, 100.0, 1000.0]).seconds_left == 4 + 20 + 300 + 2000
+
+
+def test_another_seed_gives_another_model(whole: Whole, tmp_path: Path) -> None:
+    recipe = replace(recipe_of(), stages=recipe_of().stages[:1], seed=2)
+    other = trainer_of(recipe, tmp_path / "run").run().autoencoder.state_dict()
+    assert not any(
+        torch.equal(whole.states[1][f"autoencoder.{name}"], other[name]) for name in other if "conv1.w" in name
+    )
+
+
+def test_latents_of_a_trained_autoencoder_have_a_deviation_of_one(whole: Whole) -> None:
+    model = whole.model
     assert model.config.latent_scale != 1.0
     with torch.no_grad():
         latents = encode(model.autoencoder, 2.0 * FewClips()._pictures - 1.0)
@@ -122,26 +224,13 @@ def test_latents_of_a_trained_autoencoder_have_a_deviation_of_one(whole: tuple[H
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_frozen_parts_do_not_change(tmp_path: Path, number: int) -> None:
-    stage = recipe_of().stages[number]
-    recipe = replace(recipe_of(), stages=(stage,))
-    before = HMInterp.build(recipe.config)
-    learned = Trainer(recipe, FewClips(), Run(tmp_path / "run", recipe), CPU, model=_copy(before)).run()
-    changed = {
-        name
-        for name, part in learned.named_children()
-        for key, tensor in part.state_dict().items()
-        if not torch.equal(tensor, getattr(before, name).state_dict()[key])
-    }
-    expected = set(stage.trained) & {name for name, _ in learned.named_children()}
+def test_frozen_parts_do_not_change(whole: Whole, number: int) -> None:
+    stage, (before, after) = recipe_of().stages[number], whole.states[number : number + 2]
+    changed = {name.partition(".")[0] for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    expected = set(stage.trained) & {name for name, _ in whole.model.named_children()}
     silent = {"pose_guider"} if not stage.pose else set()  # told nothing, it learns nothing
-    assert changed == expected - silent
-
-
-def _copy(model: HMInterp) -> HMInterp:
-    other = HMInterp.build(model.config)
-    other.load_state_dict(model.state_dict())
-    return other
+    scaled = {"latent_scale"} if stage.aim == "autoencoder" else set()
+    assert changed == (expected - silent) | scaled
 
 
 @pytest.mark.long
@@ -150,8 +239,7 @@ def _copy(model: HMInterp) -> HMInterp:
 )
 def test_every_row_of_the_papers_tables_trains(tmp_path: Path, row: object) -> None:
     recipe = row.recipe.scaled(0.01)
-    clips = FewClips(frames=recipe.config.frames + 1)
-    model = Trainer(recipe, clips, Run(tmp_path / "run", recipe), CPU).run()
+    model = trainer_of(recipe, tmp_path / "run").run()
     assert {line["stage"] for line in read_curves(tmp_path / "run")} == {stage.name for stage in recipe.stages}
     assert (model.decoder is None) == (recipe.config.decoder == "none")
     assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
@@ -184,48 +272,80 @@ def test_a_recipe_with_unknown_words_is_refused() -> None:
         Recipe.from_dict({**TINY.as_dict(), "colour": "blue"})
 
 
-def test_a_run_of_another_recipe_is_refused(whole: tuple[HMInterp, Path]) -> None:
+def test_a_run_of_another_recipe_is_refused(whole: Whole) -> None:
     with pytest.raises(UserError, match="another recipe"):
-        Run(whole[1], recipe_of().scaled(2.0))
+        Run(whole.folder, recipe_of().scaled(2.0))
 
 
-def test_a_full_disk_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, folder = recipe_of(), tmp_path / "run"
-    real, written = safetensors.torch.save_file, 0
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+def test_a_broken_step_stops_the_training_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    recipe = replace(recipe_of(), stages=recipe_of().stages[:1])
+    calls, real = itertools.count(1), AutoencoderObjective.forward
 
-    def full(*words: object) -> None:
-        nonlocal written
-        written += 1
-        if written > 2:
-            Path(str(words[1])).write_bytes(b"half of it")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(*words)
+    def forward(*words: object) -> Tensor:
+        loss = real(*words)
+        if next(calls) == 3:
+            zero = (loss - loss.detach()).clamp(min=0.0)  # its root is 0, and its slope is none
+            return loss * math.nan if broken == "loss" else loss + zero.sqrt()
+        return loss
 
-    monkeypatch.setattr(safetensors.torch, "save_file", full)
-    with pytest.raises(UserError, match="disk is full"):
-        Trainer(recipe, FewClips(), Run(folder, recipe), CPU).run()
-    monkeypatch.undo()
-    assert Run(folder, recipe).moment is not None
-    assert not list(folder.rglob(".vmg-*"))
-    again = Trainer(recipe, FewClips(), Run(folder, recipe), CPU).run()
-    assert same(again, trained(recipe, tmp_path / "other"))
-
-
-def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
-    stage = replace(recipe_of().stages[0], rate=1e9, steps=30, limit=1e30)
-    recipe = replace(recipe_of(), stages=(stage,))
+    monkeypatch.setattr(AutoencoderObjective, "forward", forward)
+    monkeypatch.setattr(training, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(training, "_SAVE_SHARE", 0.0)
     with pytest.raises(UserError, match="diverged"):
-        Trainer(recipe, FewClips(), Run(tmp_path / "run", recipe), CPU).run()
+        trainer_of(recipe, tmp_path / "run").run()
+    run = Run(tmp_path / "run", recipe)
+    assert run.moment == Moment(0, 2)
+    assert all(torch.isfinite(tensor).all() for tensor in run.load("weights").values())
 
 
-def test_learning_lowers_the_loss_of_every_aim(tmp_path: Path) -> None:
-    stages = tuple(replace(stage, steps=40, single=0.0) for stage in recipe_of().stages if stage.name != "seed")
-    recipe = replace(recipe_of(), stages=stages)
-    Trainer(recipe, FewClips(frames=6), Run(tmp_path / "run", recipe), CPU).run()
-    curve = read_curves(tmp_path / "run")
-    for stage in stages:
-        losses = [line["loss"] for line in curve if line["stage"] == stage.name]
-        assert losses[-1] < 0.9 * losses[0], stage.name
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_learning_lowers_the_loss_of_every_aim(tmp_path: Path, number: int) -> None:
+    """Of the same draws, before and after."""
+    stage = replace(recipe_of().stages[number], steps=8, single=0.0, unconditional=0.0, keep=0.0)
+    recipe = replace(recipe_of(), stages=(stage,))
+    torch.manual_seed(0)
+    model = HMInterp.build(recipe.config)
+
+    def loss() -> float:
+        clips = FewClips()
+        batches = Batches(clips, replace(stage, batch=4), 6, (7, 0), torch.device("cpu"))
+        objective = OBJECTIVES[stage.aim](model, stage)
+        with torch.no_grad():
+            return sum(float(objective(*batches.draw(number))) for number in range(2))
+
+    before = loss()
+    trainer_of(recipe, tmp_path / "run", model).run()
+    assert loss() < 0.95 * before
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_thrift_changes_no_gradient(number: int) -> None:
+    stage = recipe_of().stages[number]
+    torch.manual_seed(0)
+    model = HMInterp.build(SMALL_CONFIG)
+    for name, part in model.named_children():
+        part.requires_grad_(name in stage.trained).train(name in stage.trained)
+    for parameter in model.parameters():
+        if not parameter.any():  # silent at first: nothing would go through it
+            torch.nn.init.normal_(parameter, std=0.05)
+    batch = FewClips().batch([slice(0, 6), slice(1, 7)][: stage.batch], torch.device("cpu"), 1.0)
+
+    def gradients() -> dict[str, Tensor]:
+        OBJECTIVES[stage.aim](model, stage)(batch, torch.Generator().manual_seed(1)).backward()
+        found = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+        model.zero_grad()
+        return found
+
+    plain = gradients()
+    keep_less(model)
+    thrifty = gradients()
+    assert plain.keys() == thrifty.keys()
+    assert sum(bool(gradient.any()) for gradient in plain.values()) > 0.9 * len(plain)
+    for name, gradient in plain.items():
+        torch.testing.assert_close(thrifty[name], gradient, rtol=1e-6, atol=1e-6, msg=name)
 
 
 def test_a_decoder_begins_as_the_autoencoders() -> None:

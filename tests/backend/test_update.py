@@ -23,7 +23,7 @@ from vmg_backend.graph.matching import VELOCITY_SECONDS, WINDOW
 from vmg_backend.graph.motion_graph import MotionGraph
 from vmg_backend.library import FootageLibrary
 from vmg_backend.search.conditions import beat_closeness
-from vmg_backend.search.find import find_path
+from vmg_backend.search.find import find_paths
 from vmg_backend.search.keyframes import Keyframe
 from vmg_backend.search.motion_beats import cut_motion_beats, node_motion_beats
 from vmg_backend.search.objective import SearchSettings
@@ -51,7 +51,7 @@ class World:
     def find(self, keys: dict[str, Keyframe] | None = None, **wish: Any) -> Path:
         given: dict[str, Any] = {"frames": FRAMES, "beats": BEATS, "settings": SETTINGS, **wish}
         ordered = sorted((keys or {}).values(), key=lambda key: key.at)
-        return find_path(self.footages, self.graph, self.features, keyframes=ordered, **given)
+        return find_paths(self.footages, self.graph, self.features, keyframes=ordered, **given)[0]
 
     def update(
         self,
@@ -543,7 +543,7 @@ def test_the_sample_follows_a_keyframe(tmp_path: FilePath, sample_library: Foota
     footages = [analysis.footage for analysis in analyses]
     beats = [beat for beat in load_beats(sample.BEATS) if beat.time < 30]
     key = Keyframe(8.0, footages[0].id, 200)
-    path = find_path(footages, graph, features, frames=720, beats=beats, keyframes=[key])
+    (path,) = find_paths(footages, graph, features, frames=720, beats=beats, keyframes=[key])
     moved = replace(key, at=8.0 + 1 / 24)
     wish: dict[str, Any] = {"frames": 720, "beats": beats, "old_beats": beats}
     new, changed = update_path(

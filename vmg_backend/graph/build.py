@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..progress import SILENT, Progress
-from .connectivity import connect
+from ..progress import SILENT, Progress, shares
+from .comparing import Comparison
+from .connectivity import Edges, connect, none
 from .features import MotionFeatures
-from .matching import Block, MatchCost, Nodes
+from .matching import Costs, MatchCost, Nodes
 from .motion_graph import MotionGraph
+from .pairs import NEIGHBOURS, ROUNDING, Matches, matches_between, minima, nearest
 
-ROUNDING = 1e-6
-"""m, more than matrix products and direct subtraction ever differ by."""
+SMALL = 8000
+"""Nodes up to which all pairs of frames are computed; where there are more, those that lower bounds leave."""
 
-_NEIGHBOURS = [(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1) if (a, b) != (0, 0)]
+_STEP = 1.25
+"""By how much the limit rises where it was too low."""
+
+_SAMPLED, _SAMPLE_HEIGHT = 16, 12
+"""Strips that the limit is guessed from, and their frames."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class GraphSettings:
         Frames; even.
     keep : float
         Share of the usable frames that must be reachable and leavable; connectors are added until it is met.
+    mix : bool
+        Whether frames of footages that look different (`looks.groups`) may follow each other.
     """
 
     band_seconds: float = 0.5
@@ -45,6 +55,28 @@ class GraphSettings:
     edges_per_frame: int = 8
     longest_transition: int = 12
     keep: float = 0.95
+    mix: bool = False
+
+
+class MatchStore(Protocol):
+    """Where the matches of footages are kept, so that only those of new ones are computed."""
+
+    def load(self, first: int, second: int) -> Matches | None:
+        """The matches of two footages, by index, where they are known."""
+
+    def save(self, first: int, second: int, matches: Matches) -> None:
+        """Keep them."""
+
+
+class NoStore:
+    """Keeps nothing."""
+
+    def load(self, first: int, second: int) -> Matches | None:
+        """Nothing is known."""
+        return None
+
+    def save(self, first: int, second: int, matches: Matches) -> None:
+        """Nothing is kept."""
 
 
 def build_graph(
@@ -52,11 +84,15 @@ def build_graph(
     footages: tuple[str, ...],
     settings: GraphSettings | None = None,
     progress: Progress = SILENT,
+    *,
+    groups: Sequence[int] | None = None,
+    store: MatchStore | None = None,
 ) -> MotionGraph:
     """Build the motion graph of a library.
 
-    The edge set is that of an exhaustive float64 computation: matrix products only propose matches, and whatever lies
-    within their rounding is decided by direct subtraction.
+    The edge set is that of an exhaustive float64 computation: lower bounds only leave out what cannot be an edge,
+    matrix products only propose matches, and whatever lies within their rounding is decided by direct subtraction. So
+    the graph is the same whatever was known before.
 
     Parameters
     ----------
@@ -65,6 +101,9 @@ def build_graph(
         Content hashes in the order of `features.offsets`.
     settings : GraphSettings, optional
     progress : Progress
+    groups : sequence of int, optional
+        The group of each footage; edges lead only within one. By default all are one.
+    store : MatchStore, optional
 
     Raises
     ------
@@ -73,29 +112,15 @@ def build_graph(
     """
     settings = settings or GraphSettings()
     costs = MatchCost(features)
+    count = len(features.offsets) - 1
+    group = np.asarray(groups if groups is not None else [0] * count)
     band = max(1, round(settings.band_seconds * float(features.fps)))
-    i, j, nearest = _minima(costs, band, settings, progress.part(0.0, 0.8, "Matching frames"))
-    reached = np.isfinite(nearest)
-    threshold = _threshold(nearest[reached], settings)
-    cost = costs.exact(i, j)
-    below = cost <= threshold
-    i, j, cost = i[below], j[below], cost[below]
-
-    # A match is an edge both ways: i is followed by j + 1, and j by i + 1.
-    source = np.concatenate([i, j])
-    target = np.concatenate([j, i]) + 1
-    cost = np.concatenate([cost, cost])
-    keep = _cheapest_of_each(source, target, cost, settings.edges_per_frame)
-    source, target, cost = source[keep], target[keep], cost[keep]
-    usable = int((features.runs[:, 1] - features.runs[:, 0] + 1).sum())
-    budget = int(settings.edges_per_second * usable / float(features.fps))
-    if len(cost) > budget:
-        keep = np.lexsort((target, source, cost))[:budget]
-        source, target, cost = source[keep], target[keep], cost[keep]
-        threshold = float(cost.max(initial=0.0))
-
+    compared = Comparison(features, costs, group, band)
+    (source, target, cost), threshold = _admitted(
+        compared, settings, store or NoStore(), progress.part(0.0, 0.8, "Matching frames")
+    )
     source, target, cost, connector, kept = connect(
-        costs, features.runs, (source, target, cost), band, settings.keep, progress.part(0.8, 1.0, "Connecting")
+        compared, (source, target, cost), settings.keep, progress.part(0.8, 1.0, "Connecting")
     )
     order = np.lexsort((source, target))
     source, target = source[order], target[order]
@@ -125,79 +150,146 @@ def transition_half(
     return np.clip(np.minimum(wanted, room), 1, longest // 2).astype(np.int8)
 
 
-def _threshold(nearest: NDArray[np.float64], settings: GraphSettings) -> float:
-    """The paper's threshold: the average nearest-neighbour cost, scaled; 0 where nothing can be matched."""
-    return settings.threshold_scale * float(nearest.mean()) if len(nearest) else 0.0
+def _admitted(
+    compared: Comparison, settings: GraphSettings, store: MatchStore, progress: Progress
+) -> tuple[Edges, float]:
+    """The edges below the threshold, and the threshold.
+
+    Matches are sought up to a limit. It was high enough where the edge budget is used up below it, and the threshold
+    cannot lie lower than that: the nearest match of a frame, where it is not known, costs more than the limit.
+    Otherwise it is raised.
+    """
+    usable = int((compared.features.runs[:, 1] - compared.features.runs[:, 0] + 1).sum())
+    budget = int(settings.edges_per_second * usable / float(compared.features.fps))
+    partnered = compared.partnered()
+    if not partnered.any():
+        return none(), 0.0
+    limit = np.inf if usable <= SMALL else _guess(compared, settings, budget, progress.part(0.0, 0.1))
+    known: dict[tuple[int, int], Matches] = {}
+    while True:
+        known = _all_matches(compared, store, limit, known, progress.part(0.1, 0.9))
+        reach = min((matches.limit for matches in known.values()), default=np.inf)
+        least, partner = _least_costs(compared, known)
+        sure = bool((least[partnered] <= reach).all())
+        threshold = settings.threshold_scale * float(np.minimum(least, reach)[partnered].mean())
+        edges = _edges(compared, settings, known, min(threshold, reach), budget)
+        if len(edges[2]) <= budget:
+            if threshold > reach:
+                limit = reach * _STEP
+                continue
+            # The threshold itself counts.
+            if not sure:
+                for number in np.unique(compared.group):
+                    inside = compared.group[compared.footage] == number
+                    rows = np.flatnonzero(partnered & inside & (least > reach))
+                    least[rows], partner[rows] = nearest(compared, rows, inside, progress=progress.part(0.9, 1.0))
+            nodes = np.flatnonzero(partnered)
+            mean = float(compared.costs.exact(nodes, partner[nodes]).mean())
+            threshold = settings.threshold_scale * mean
+            if threshold > reach:
+                limit = threshold
+                continue
+            edges = _edges(compared, settings, known, threshold, budget)
+        source, target, cost = edges
+        if len(cost) > budget:
+            keep = np.lexsort((target, source, cost))[:budget]
+            source, target, cost = source[keep], target[keep], cost[keep]
+            threshold = float(cost.max(initial=0.0))
+        return (source, target, cost), threshold
 
 
-def _minima(
-    costs: MatchCost, band: int, settings: GraphSettings, progress: Progress
-) -> tuple[Nodes, Nodes, NDArray[np.float64]]:
-    """Matches i < j [n] that are the least among their eight neighbours, and each node's nearest cost [N]."""
-    nodes = costs.nodes
-    nearest = np.full(nodes, np.inf)
-    found_i: list[Nodes] = []
-    found_j: list[Nodes] = []
-    found_cost: list[NDArray[np.float64]] = []
-    total, done = nodes * (nodes + 1) / 2, 0
-    for block in costs.blocks():
-        own = block.costs[block.rows, block.columns]
-        row, column = block.row + block.rows.start, block.column + block.columns.start
-        done += own.size
-        progress.update(min(1.0, done / max(total, 1)))
-        allowed = _allowed(costs, own.shape, row, column, band)
-        outside = np.where(allowed, own, np.inf)
-        i1, j1 = row + own.shape[0], column + own.shape[1]
-        np.minimum(nearest[row:i1], outside.min(axis=1, initial=np.inf), out=nearest[row:i1])
-        np.minimum(nearest[column:j1], outside.min(axis=0, initial=np.inf), out=nearest[column:j1])
-
-        # The mean over nodes whose nearest match is not yet known can only fall: an upper bound of the threshold.
-        bound = _threshold(nearest[costs.matchable], settings) + ROUNDING
-        candidates = outside <= bound
-        for a, b in _NEIGHBOURS:
-            candidates &= own <= _shifted(block, a, b) + ROUNDING
-        a_index, b_index = np.nonzero(candidates)
-        found_i.append(a_index + row)
-        found_j.append(b_index + column)
-        found_cost.append(own[a_index, b_index])
-    reached = np.isfinite(nearest)
-    if not reached.any():
-        empty = np.zeros(0, dtype=np.int64)
-        return empty, empty, nearest
-    i, j, cost = np.concatenate(found_i), np.concatenate(found_j), np.concatenate(found_cost)
-    near = cost <= _threshold(nearest[reached], settings) + ROUNDING
-    i, j = i[near], j[near]
-    least = _is_least(costs, i, j)
-    return i[least], j[least], nearest
+def _guess(compared: Comparison, settings: GraphSettings, budget: int, progress: Progress) -> float:
+    """A limit that the edge budget is probably used up below, from some strips of the library."""
+    costs, height = compared.costs, _SAMPLE_HEIGHT
+    used = np.flatnonzero(costs.node >= 0)
+    seen: list[Costs] = []  # of each row the cheapest
+    least: list[Costs] = []
+    for number, row in enumerate(used[np.linspace(0, len(used) - height, _SAMPLED).astype(int)].tolist()):
+        progress.update(number / _SAMPLED)
+        rows, found = np.full(height, np.inf), []
+        strip = costs.strip(row, height)
+        for begin in range(int(used[0]), int(used[-1]) + 1, 1024):
+            low, high = costs.window
+            columns = np.minimum(np.arange(begin - 1 + low, begin + 1025 + high), len(costs.node) - 1)
+            cost = strip(columns)
+            i, j = (
+                np.maximum(costs.node[places], 0)
+                for places in (np.arange(row, row + height), columns[1 - low : -1 - high])
+            )
+            barred = compared.near(i[:, None], j, compared.band)
+            barred |= compared.group[compared.footage[i]][:, None] != compared.group[compared.footage[j]]
+            free = np.where(barred, np.inf, cost[1:-1, 1:-1])
+            rows = np.minimum(rows, free.min(axis=1))
+            found.append(minima(cost, free, np.inf))
+        least.append(rows[np.isfinite(rows)])
+        row_of, cost = (np.concatenate([part[k] for part in found]) for k in (0, 2))
+        seen.append(cost[_cheapest_of_each(row_of, row_of, cost, settings.edges_per_frame)])
+    wanted = int(1.3 * budget * _SAMPLED * height / len(used))
+    rough = np.sort(np.concatenate(seen))
+    enough = float(rough[wanted]) if wanted < len(rough) else np.inf
+    return min(enough, 1.2 * settings.threshold_scale * float(np.concatenate(least).mean()))
 
 
-def _allowed(costs: MatchCost, shape: tuple[int, ...], row: int, column: int, band: int) -> NDArray[np.bool_]:
-    i = np.arange(row, row + shape[0])[:, None]
-    j = np.arange(column, column + shape[1])[None, :]
-    return (j > i) & ((j - i > band) | ~costs.same_footage(i, j))
-
-
-def _shifted(block: Block, a: int, b: int) -> NDArray[np.float64]:
-    """The neighbours at (a, b) of the block's own pairs; inf beyond the edge of all pairs."""
-    rows, columns = block.rows, block.columns
-    shape = (rows.stop - rows.start, columns.stop - columns.start)
-    result = np.full(shape, np.inf)
-    r0, c0 = rows.start + a, columns.start + b
-    source = block.costs[max(r0, 0) : r0 + shape[0], max(c0, 0) : c0 + shape[1]]
-    top, left = max(-r0, 0), max(-c0, 0)
-    result[top : top + source.shape[0], left : left + source.shape[1]] = source
+def _all_matches(
+    compared: Comparison, store: MatchStore, limit: float, known: dict[tuple[int, int], Matches], progress: Progress
+) -> dict[tuple[int, int], Matches]:
+    """The matches of all pairs of footages that may be mixed, up to `limit` at least."""
+    pairs = compared.pairs()
+    result: dict[tuple[int, int], Matches] = {}
+    sizes = np.diff(compared.features.offsets)
+    for (a, b), part in zip(pairs, shares([int(sizes[a] * sizes[b]) for a, b in pairs]), strict=True):
+        matches = known.get((a, b)) or store.load(a, b)
+        if matches is None or matches.limit < limit:
+            matches = matches_between(compared, (a, b), limit, progress.part(*part))
+            store.save(a, b, matches)
+        result[a, b] = matches
     return result
 
 
-def _is_least(costs: MatchCost, i: Nodes, j: Nodes) -> NDArray[np.bool_]:
-    """Whether each match is least among its neighbours, by direct subtraction; of equal ones the first counts."""
-    own = costs.exact(i, j)
-    least = np.ones(len(i), dtype=bool)
-    for a, b in _NEIGHBOURS:
-        todo = np.flatnonzero(least)
-        other = costs.exact(i[todo] + a, j[todo] + b)
-        least[todo] = own[todo] < other if (a, b) < (0, 0) else own[todo] <= other
-    return least
+def _least_costs(compared: Comparison, known: dict[tuple[int, int], Matches]) -> tuple[Costs, Nodes]:
+    """The cost of each node's nearest match [N] within rounding, and the node that it is with."""
+    least, partner = np.full(compared.costs.nodes, np.inf), np.full(compared.costs.nodes, -1)
+    starts = compared.features.offsets
+    for (a, b), matches in known.items():
+        sides = ((a, b, matches.nearest_i, matches.partner_i), (b, a, matches.nearest_j, matches.partner_j))
+        for own, other, cost, with_ in sides[: 1 if a == b else 2]:
+            part = slice(int(starts[own]), int(starts[own + 1]))
+            better = cost < least[part]
+            least[part][better], partner[part][better] = cost[better], with_[better] + starts[other]
+    return least, partner
+
+
+def _edges(
+    compared: Comparison, settings: GraphSettings, known: dict[tuple[int, int], Matches], threshold: float, budget: int
+) -> Edges:
+    """The edges up to a threshold; of those beyond the budget at least one more than it holds."""
+    starts = compared.features.offsets
+    parts = [(m.i + starts[a], m.j + starts[b], m.cost, m.unsure) for (a, b), m in known.items()]
+    near = [np.flatnonzero(part[2] <= threshold + ROUNDING) for part in parts]
+    i, j, cost, unsure = (np.concatenate([part[k][at] for part, at in zip(parts, near, strict=True)]) for k in range(4))
+
+    # What is dearer than the first matches that fill the budget for certain need not be looked at closely.
+    certain = unsure == 0
+    source, target, rough = _both_ways(i[certain], j[certain], cost[certain])
+    rough = np.sort(rough[_cheapest_of_each(source, target, rough, settings.edges_per_frame)])
+    if len(rough) > budget:
+        close = cost <= rough[budget] + 2 * ROUNDING
+        i, j, unsure = i[close], j[close], unsure[close]
+
+    cost = compared.costs.exact(i, j)
+    least = cost <= threshold
+    for bit, (a, b) in enumerate(NEIGHBOURS):
+        doubtful = np.flatnonzero(least & (unsure >> np.uint8(bit) & 1 == 1))
+        other = compared.costs.exact(i[doubtful] + a, j[doubtful] + b)
+        least[doubtful] = cost[doubtful] < other if (a, b) < (0, 0) else cost[doubtful] <= other
+    source, target, cost = _both_ways(i[least], j[least], cost[least])
+    keep = _cheapest_of_each(source, target, cost, settings.edges_per_frame)
+    return source[keep], target[keep], cost[keep]
+
+
+def _both_ways(i: Nodes, j: Nodes, cost: Costs) -> Edges:
+    """A match is an edge both ways: i is followed by j + 1, and j by i + 1."""
+    return np.concatenate([i, j]), np.concatenate([j, i]) + 1, np.concatenate([cost, cost])
 
 
 def _cheapest_of_each(source: Nodes, target: Nodes, cost: NDArray[np.float64], most: int) -> NDArray[np.int64]:

@@ -8,25 +8,22 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from ..progress import SILENT, Progress
+from .comparing import Comparison
 from .features import inside
-from .matching import MatchCost, Nodes
+from .matching import Nodes
+from .pairs import nearest
 
 Edges = tuple[Nodes, Nodes, NDArray[np.float64]]
 
 
 def connect(
-    costs: MatchCost,
-    runs: NDArray[np.int32],
-    edges: Edges,
-    band: int,
-    keep: float,
-    progress: Progress = SILENT,
+    compared: Comparison, edges: Edges, keep: float, progress: Progress = SILENT
 ) -> tuple[Nodes, Nodes, NDArray[np.float64], NDArray[np.bool_], float]:
     """Prune dead ends, and add connectors until the share `keep` of the usable frames is in one strong component.
 
     A frame can be reached and left for ever exactly when it lies in a strongly connected component of more than one
     frame; the largest is the heart of the graph. Connectors are chosen so that the dearest of them is as cheap as
-    possible, and none is kept that is not needed.
+    possible, and none is kept that is not needed. Footages that are not to be mixed have a heart in each group.
 
     Returns
     -------
@@ -34,32 +31,53 @@ def connect(
     cost : float64 [E]
     connector : bool [E]
     kept : float
-        Share of the usable frames in the heart.
+        Share of the usable frames in a heart.
     """
-    source, target, cost = edges
-    usable = inside(runs, costs.nodes)
-    count = max(int(usable.sum()), 1)
+    runs = compared.features.runs
+    group = compared.group[compared.footage]
+    numbers = np.unique(group)
+    parts = []
+    for number, one in enumerate(numbers):
+        own = group[edges[0]] == one
+        part = progress.part(number / len(numbers), (number + 1) / len(numbers))
+        parts.append(
+            _connect(compared, runs[group[runs[:, 0]] == one], tuple(value[own] for value in edges), keep, part)
+        )
+    source, target, cost, connector = (np.concatenate([part[k] for part in parts]) for k in range(4))
+    usable = int((runs[:, 1] - runs[:, 0] + 1).sum())
+    return source, target, cost, connector, sum(part[4] for part in parts) / max(usable, 1)
 
-    connectors: Edges = _none()
-    heart = _heart(costs.nodes, runs, source, target)
-    if heart.sum() < keep * count:
+
+def _connect(
+    compared: Comparison, runs: NDArray[np.int32], edges: Edges, keep: float, progress: Progress
+) -> tuple[Nodes, Nodes, NDArray[np.float64], NDArray[np.bool_], int]:
+    """The same within a group, and the frames in its heart."""
+    source, target, cost = edges
+    nodes = compared.costs.nodes
+    usable = inside(runs, nodes)
+    count = int(usable.sum())
+
+    connectors: Edges = none()
+    heart = _heart(nodes, runs, source, target)
+    if count and heart.sum() < keep * count:
         if heart.sum() <= 1:
-            connectors = _first_cycle(costs, runs, band, progress.part(0.0, 0.4))
-            heart = _heart(costs.nodes, runs, *_joined((source, target), connectors))
+            connectors = _first_cycle(compared, runs, progress.part(0.0, 0.4))
+            heart = _heart(nodes, runs, *_joined((source, target), connectors))
         if heart.sum() > 1:
-            candidates = _candidates(costs, runs, _joined((source, target), connectors), heart, band, progress)
-            connectors = _fewest(costs.nodes, runs, (source, target), connectors, candidates, keep * count)
+            candidates = _candidates(compared, usable, runs, _joined((source, target), connectors), heart, progress)
+            connectors = _fewest(nodes, runs, (source, target), connectors, candidates, keep * count)
     source, target = _joined((source, target), connectors)
     cost = np.concatenate([cost, connectors[2]])
     connector = np.arange(len(source)) >= len(edges[0])
 
-    heart = _heart(costs.nodes, runs, source, target)
-    leads_on = _reaching(costs.nodes, runs, source, target, heart)
+    heart = _heart(nodes, runs, source, target)
+    leads_on = _reaching(nodes, runs, source, target, heart)
     alive = leads_on[target]  # an edge into a dead end would end the performance within a few frames
-    return source[alive], target[alive], cost[alive], connector[alive], float(heart.sum()) / count
+    return source[alive], target[alive], cost[alive], connector[alive], int(heart.sum())
 
 
-def _none() -> Edges:
+def none() -> Edges:
+    """No edges."""
     empty = np.zeros(0, dtype=np.int64)
     return empty, empty, np.zeros(0)
 
@@ -97,76 +115,53 @@ def _reaching(
     return result
 
 
-def _first_cycle(costs: MatchCost, runs: NDArray[np.int32], band: int, progress: Progress) -> Edges:
+def _first_cycle(compared: Comparison, runs: NDArray[np.int32], progress: Progress) -> Edges:
     """The cheapest way back over at least half of the longest run, for a graph without any cycle."""
     first, last = (int(value) for value in runs[np.argmax(runs[:, 1] - runs[:, 0])])
-    span = max((last - first) // 2, band + 1)
-    best: tuple[float, int, int] = (np.inf, 0, 0)
-    for block in costs.blocks(np.array([first + span, last])):
-        progress.update(0.0)
-        own = block.costs[block.rows, block.columns]
-        row, column = block.row + block.rows.start, block.column + block.columns.start
-        i, j = np.arange(row, row + own.shape[0])[:, None], np.arange(column, column + own.shape[1])[None, :]
-        own = np.where((i - j >= span) & (j >= first), own, np.inf)
-        at = int(own.argmin()) if own.size else 0
-        if own.size and own.flat[at] < best[0]:
-            best = (float(own.flat[at]), row + at // own.shape[1], column + at % own.shape[1])
-    if not np.isfinite(best[0]):
-        return _none()
-    i, j = np.array([best[1]]), np.array([best[2]])
-    return i, j + 1, costs.exact(i, j)
+    span = max((last - first + 1) // 2, compared.band + 1)
+    there = np.zeros(compared.costs.nodes, dtype=bool)
+    there[first : last - span + 1] = True
+    late = np.arange(first + span, last + 1)
+    cost, partner = nearest(compared, late, there, span - 1, progress)
+    back = np.flatnonzero(np.isfinite(cost))
+    if not len(back):
+        return none()
+    i, j = late[back], partner[back]
+    cost = compared.costs.exact(i, j)
+    best = np.lexsort((j, i, cost))[:1]
+    return i[best], j[best] + 1, cost[best]
 
 
 def _candidates(
-    costs: MatchCost,
+    compared: Comparison,
+    usable: NDArray[np.bool_],
     runs: NDArray[np.int32],
     edges: tuple[Nodes, Nodes],
     heart: NDArray[np.bool_],
-    band: int,
     progress: Progress,
 ) -> Edges:
     """The cheapest edge out of each frame that cannot reach the heart, and into each that cannot be reached from it."""
-    leads_on = _reaching(costs.nodes, runs, *edges, heart)
-    reached = _reaching(costs.nodes, runs, *edges, heart, back=False)
-    usable = inside(runs, costs.nodes)
-    found: list[tuple[int, int]] = []
+    nodes = compared.costs.nodes
+    leads_on = _reaching(nodes, runs, *edges, heart)
+    reached = _reaching(nodes, runs, *edges, heart, back=False)
     stuck = np.flatnonzero(usable & ~leads_on)
     # Entering at frame d needs a match of the frame before it.
     barred = np.flatnonzero((usable & ~reached)[1:] & usable[:-1])
-    leads_on_next = np.concatenate([leads_on[1:], [False]])
-    for rows, others, leaving in ((stuck, leads_on_next & heart, True), (barred, heart, False)):
-        for a, b in _stretches(rows):
-            for block in costs.blocks(np.array([a, b])):
-                progress.update(0.0)
-                own = block.costs[block.rows, block.columns]
-                row, column = block.row + block.rows.start, block.column + block.columns.start
-                i, j = np.arange(row, row + own.shape[0]), np.arange(column, column + own.shape[1])
-                near = (np.abs(i[:, None] - j) <= band) & costs.same_footage(i[:, None], j[None, :])
-                own = np.where(near | ~others[j], np.inf, own)
-                if own.size:
-                    at = own.argmin(axis=1)
-                    good = np.isfinite(own[np.arange(len(i)), at])
-                    pairs = zip(i[good].tolist(), j[at[good]].tolist(), strict=True)
-                    found += pairs if leaving else [(partner, frame) for frame, partner in pairs]
-    if not found:
-        return _none()
-    i, j = np.array(found, dtype=np.int64).T
-    cost = costs.exact(i, j)
+    into_heart = np.concatenate([(leads_on & heart)[1:], [False]])
+    cost, partner = nearest(compared, stuck, into_heart, progress=progress.part(0.0, 0.5))
+    out = np.isfinite(cost)
+    source, into = stuck[out], partner[out]
+    cost, partner = nearest(compared, barred, heart, progress=progress.part(0.5, 1.0))
+    in_ = np.isfinite(cost)
+    i, j = np.concatenate([source, partner[in_]]), np.concatenate([into, barred[in_]])
+    if not len(i):
+        return none()
+    cost = compared.costs.exact(i, j)
     order = np.lexsort((j, i, cost))
     source, target, cost = i[order], j[order] + 1, cost[order]
     _, unique = np.unique(np.stack([source, target]), axis=1, return_index=True)
     unique.sort()
     return source[unique], target[unique], cost[unique]
-
-
-def _stretches(rows: Nodes) -> list[tuple[int, int]]:
-    """First and last (inclusive) of each stretch of consecutive numbers."""
-    if not len(rows):
-        return []
-    breaks = np.flatnonzero(np.diff(rows) > 1)
-    starts = np.concatenate([[0], breaks + 1])
-    ends = np.concatenate([breaks, [len(rows) - 1]])
-    return [(int(rows[a]), int(rows[b])) for a, b in zip(starts, ends, strict=True)]
 
 
 def _fewest(
@@ -178,10 +173,22 @@ def _fewest(
     wanted: float,
 ) -> Edges:
     """`given` and those of the candidates (cheapest first) that it takes to bring `wanted` frames into the heart."""
+    # What is strongly connected already stays so, and counts as one node.
+    _, label = connected_components(_matrix(nodes, runs, *_joined(edges, given)), directed=True, connection="strong")
+    sizes = np.bincount(label)
+    matrix = _matrix(nodes, runs, *_joined(edges, given)).tocoo()
+    rows, columns = label[matrix.coords[0]], label[matrix.coords[1]]
+    across = rows != columns
+    rows, columns = rows[across], columns[across]
+    more_rows, more_columns = label[candidates[0]], label[candidates[1]]
 
     def reached(chosen: NDArray[np.int64]) -> int:
-        more = tuple(np.concatenate([g, c[chosen]]) for g, c in zip(given, candidates, strict=True))
-        return int(_heart(nodes, runs, *_joined(edges, more)).sum())
+        """Frames in the heart."""
+        both = np.concatenate([rows, more_rows[chosen]]), np.concatenate([columns, more_columns[chosen]])
+        joined = csr_array((np.ones(len(both[0]), dtype=np.int8), both), shape=(len(sizes), len(sizes)))
+        _, of = connected_components(joined, directed=True, connection="strong")
+        largest = int(np.bincount(of, sizes).max())
+        return largest if largest > 1 else 0
 
     everything = np.arange(len(candidates[0]))
     wanted = min(wanted, reached(everything))

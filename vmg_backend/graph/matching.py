@@ -1,4 +1,4 @@
-"""The cost of showing frame j + 1 after frame i, for all pairs, in blocks of bounded memory.
+"""The cost of showing frame j + 1 after frame i, exactly for chosen pairs and by matrix products for tiles of them.
 
 The cost of a pair follows the paper (section 3.1: root-relative and global 3D joint distance), with velocity added and
 each joint weighted by the confidence of both sides:
@@ -12,8 +12,7 @@ al. 2000, Video Textures, section 3.1, compare sub-sequences likewise).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,78 +25,95 @@ WINDOW = (-3, 4)
 VELOCITY_SECONDS = 0.08
 """s, the time that turns a difference of velocity into a length."""
 
-_ROWS, _COLUMNS = 256, 4096
+_MARGIN = 256
+"""Empty places at both ends, so that strips need no regard for them."""
+
+_CHUNK = 8192
+"""Pairs that are subtracted at a time."""
 
 Costs = NDArray[np.float64]
 Nodes = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Block:
-    """Match costs of a rectangle of pairs, with one ring of neighbours around it where there are any.
-
-    Attributes
-    ----------
-    row, column : int
-        The pair that `costs[0, 0]` belongs to.
-    rows, columns : slice
-        The part of `costs` that is this block's own.
-    costs : float64 [r, c]
-        m, inf where a match is not possible.
-    """
-
-    row: int
-    column: int
-    rows: slice
-    columns: slice
-    costs: Costs
-
-
 class MatchCost:
     """Match costs between the nodes of a library.
+
+    Tiles are cut from a row of **places**: the usable frames of one run after the other, with empty places between them
+    as wide as the window. A frame differs from an empty place by nothing, so a sum over the window needs no regard for
+    the ends of runs.
 
     Parameters
     ----------
     features : MotionFeatures
+
+    Attributes
+    ----------
+    nodes : int
+    first, last : int64 [N]
+        First and last node of each node's run.
+    matchable : bool [N]
+        A match needs a next frame on both sides: the last frame of a run cannot be cut from, nor matched.
+    lowest, highest : int64 [N]
+        The offsets of the window that each node's run has.
+    place : int64 [N]
+        Of each node; -1 where unusable.
+    node : int64 [P]
+        At each place; -1 where it is empty.
     """
 
     def __init__(self, features: MotionFeatures) -> None:
         self.nodes = features.nodes
-        self._fields = (features.local, features.world, features.velocity * VELOCITY_SECONDS)
-        self._weights = features.confidence
+        self.window = WINDOW
+        self.fields = (features.local, features.world, features.velocity * VELOCITY_SECONDS)
+        self.weights = features.confidence
         self._footage_starts = features.offsets
-        usable = np.zeros(self.nodes, dtype=bool)
-        first = np.arange(self.nodes)
-        last = np.arange(self.nodes)
+        number = np.arange(self.nodes)
+        self.first, self.last = number.copy(), number.copy()
+        self.place = np.full(self.nodes, -1)
+        gap = max(-self.window[0], self.window[1])
+        end = _MARGIN
         for a, b in features.runs:
-            usable[a : b + 1] = True
-            first[a : b + 1], last[a : b + 1] = a, b
-        self.first, self.last = first, last
-        # A match needs a next frame on both sides: the last frame of a run cannot be cut from, nor matched.
-        self.matchable = usable & (last > np.arange(self.nodes))
-        self._lowest = np.maximum(WINDOW[0], first - np.arange(self.nodes))
-        self._highest = np.minimum(WINDOW[1], last - np.arange(self.nodes))
-        self._factors = [self._factor(field, usable) for field in self._fields]
+            self.first[a : b + 1], self.last[a : b + 1] = a, b
+            self.place[a : b + 1] = np.arange(end, end + b - a + 1)
+            end += b - a + 1 + gap
+        usable = self.place >= 0
+        self.matchable = usable & (self.last > number)
+        self.lowest = np.maximum(self.window[0], self.first - number)
+        self.highest = np.minimum(self.window[1], self.last - number)
+        self.node = np.full(end + _MARGIN, -1)
+        self.node[self.place[usable]] = np.flatnonzero(usable)
+        self._open = (self.node >= 0) & self.matchable[self.node]
+        self._low = np.where(self.node >= 0, self.lowest[self.node], 0)
+        self._high = np.where(self.node >= 0, self.highest[self.node], 0)
+        self._partial = (self._low > self.window[0]) | (self._high < self.window[1])
+        weights = self._placed(self.weights)
+        self._weight = weights
+        self._factors = [self._factor(field) for field in self.fields]
 
-    def _factor(self, field: NDArray[np.float64], usable: NDArray[np.bool_]) -> tuple[Costs, Costs]:
-        """Two factors whose product is the sum of w_i w_j |x_i - x_j|^2; centred, which keeps cancellation small."""
-        weights = self._weights
-        centre = field[usable].mean(axis=0) if usable.any() else 0.0
-        x = np.where(usable[:, None, None], field - centre, 0.0)
-        squared = weights * (x**2).sum(axis=2)
-        flat = (weights[:, :, None] * x).reshape(len(x), -1)
-        left = np.concatenate([squared, weights, -2.0 * flat], axis=1)
-        right = np.concatenate([weights, squared, flat], axis=1)
-        return left, right
+    def _factor(self, field: Costs) -> Costs:
+        """What is multiplied to get the sum of w_i w_j |x_i - x_j|^2: w, w |x|^2 and w x [P, 5 J]."""
+        flat = (self.weights[:, :, None] * field).reshape(self.nodes, -1)
+        return self._placed(np.concatenate([self.weights, self.weights * (field**2).sum(axis=2), flat], axis=1))
+
+    def _placed(self, values: Costs) -> Costs:
+        placed = np.zeros((len(self.node), *values.shape[1:]))
+        placed[self.node >= 0] = values[self.node[self.node >= 0]]
+        return placed
+
+    def places(self, footage: int) -> tuple[int, int]:
+        """First place of a footage, and the one after its last."""
+        there = self.place[self._footage_starts[footage] : self._footage_starts[footage + 1]]
+        there = there[there >= 0]
+        return (int(there[0]), int(there[-1]) + 1) if len(there) else (0, 0)
 
     def pairs(self, i: Nodes, j: Nodes) -> Costs:
         """d(i, j) [n] of the given pairs by direct subtraction, m."""
-        products = self._weights[i] * self._weights[j]
+        products = self.weights[i] * self.weights[j]
         total = np.zeros(len(i))
         weight = products.sum(axis=1)
-        for field in self._fields:
-            squared = ((field[i] - field[j]) ** 2).sum(axis=2)
-            total += np.sqrt((products * squared).sum(axis=1) / weight)
+        for field in self.fields:
+            squared = (field[i] - field[j]) ** 2
+            total += np.sqrt((products * (squared[..., 0] + squared[..., 1] + squared[..., 2])).sum(axis=1) / weight)
         return total
 
     def exact(self, i: Nodes, j: Nodes) -> Costs:
@@ -105,78 +121,86 @@ class MatchCost:
         costs = np.full(len(i), np.inf)
         inside = (i >= 0) & (j >= 0) & (i < self.nodes) & (j < self.nodes)
         inside[inside] = self.matchable[i[inside]] & self.matchable[j[inside]]
-        for chunk in np.array_split(np.flatnonzero(inside), max(1, inside.sum() // 50_000)):
+        whole = np.flatnonzero(inside)
+        for start in range(0, len(whole), _CHUNK):
+            chunk = whole[start : start + _CHUNK]
             a, b = i[chunk], j[chunk]
-            total, taps = np.zeros(len(a)), np.zeros(len(a))
-            for k in range(WINDOW[0], WINDOW[1] + 1):
-                there = (k >= np.maximum(self._lowest[a], self._lowest[b])) & (
-                    k <= np.minimum(self._highest[a], self._highest[b])
-                )
+            low, high = np.maximum(self.lowest[a], self.lowest[b]), np.minimum(self.highest[a], self.highest[b])
+            total = np.zeros(len(a))
+            for k in range(self.window[0], self.window[1] + 1):
+                there = (k >= low) & (k <= high)
                 total[there] += self.pairs(a[there] + k, b[there] + k)
-                taps[there] += 1
-            costs[chunk] = total / taps
+            costs[chunk] = total / (high - low + 1)
         return costs
 
-    def blocks(self, rows: Nodes | None = None) -> Iterator[Block]:
-        """All pairs, each once (column >= row), by matrix products; accurate to about 1e-7 m.
+    def strip(self, row: int, height: int) -> Callable[[Nodes], Costs]:
+        """Match costs of a strip with one ring around it, by matrix products; accurate to about 1e-7 m.
 
         Parameters
         ----------
-        rows : int64 [2], optional
-            First and last row (inclusive), all columns then; by default all rows, and the columns from the diagonal on.
+        row, height : int
+            The first place of the strip, and how many there are.
+
+        Returns
+        -------
+        callable
+            Takes places int64 [C], in stretches that begin 1 place and the window before what is asked for, and end
+            likewise after it. Gives float64 [height + 2, C - window], m, from the place before `row` on, and for those
+            places but the window's length at both ends; inf where no match is possible. What lies within the window of
+            a stretch's end means nothing.
         """
-        first, last = (0, self.nodes - 1) if rows is None else (int(rows[0]), int(rows[1]))
-        for row in range(first, last + 1, _ROWS):
-            row_end = min(row + _ROWS, last + 1)
-            for column in range(row if rows is None else 0, self.nodes, _COLUMNS):
-                column_end = min(column + _COLUMNS, self.nodes)
-                r0, r1 = max(row - 1, 0), min(row_end + 1, self.nodes)
-                c0, c1 = max(column - 1, 0), min(column_end + 1, self.nodes)
-                yield Block(
-                    row=r0,
-                    column=c0,
-                    rows=slice(row - r0, row_end - r0),
-                    columns=slice(column - c0, column_end - c0),
-                    costs=self._windowed(r0, r1, c0, c1),
-                )
+        low, high = self.window
+        around = slice(row - 1 + low, row + height + 1 + high)
+        joints = self._weight.shape[1]
+        weight = self._weight[around]
+        left = [
+            np.concatenate([one[:, joints : 2 * joints], one[:, :joints], -2.0 * one[:, 2 * joints :]], axis=1)
+            for one in (factor[around] for factor in self._factors)
+        ]
+        rows = np.arange(row - 1, row + height + 1)
+        whole, few = np.flatnonzero(~self._partial[rows]), np.flatnonzero(self._partial[rows])
+        closed = np.flatnonzero(~self._open[rows])
 
-    def _windowed(self, r0: int, r1: int, c0: int, c1: int) -> Costs:
-        lo, hi = WINDOW
-        r_pad, c_pad = max(r0 + lo, 0), max(c0 + lo, 0)
-        d = self._products(r_pad, min(r1 + hi, self.nodes), c_pad, min(c1 + hi, self.nodes))
-        rows, columns = np.arange(r0, r1), np.arange(c0, c1)
-        total = np.zeros((r1 - r0, c1 - c0))
-        for k in range(lo, hi + 1):
-            row_there = np.flatnonzero((self._lowest[rows] <= k) & (k <= self._highest[rows]))
-            column_there = np.flatnonzero((self._lowest[columns] <= k) & (k <= self._highest[columns]))
-            if len(row_there) == len(rows) and len(column_there) == len(columns):
-                total += d[r0 + k - r_pad : r1 + k - r_pad, c0 + k - c_pad : c1 + k - c_pad]
-            elif len(row_there) and len(column_there):
-                total[np.ix_(row_there, column_there)] += d[
-                    np.ix_(row_there + r0 + k - r_pad, column_there + c0 + k - c_pad)
-                ]
-        taps = (
-            np.minimum(self._highest[rows][:, None], self._highest[columns])
-            - np.maximum(self._lowest[rows][:, None], self._lowest[columns])
-            + 1
-        )
-        total /= taps
-        total[~self.matchable[rows]] = np.inf
-        total[:, ~self.matchable[columns]] = np.inf
-        return total
+        def costs(columns: Nodes) -> Costs:
+            share = weight @ self._weight[columns].T
+            np.maximum(share, np.finfo(float).tiny, out=share)
+            np.divide(1.0, share, out=share)
+            d = np.zeros_like(share)
+            for own, factor in zip(left, self._factors, strict=True):
+                squared = own @ factor[columns].T
+                squared *= share
+                d += np.sqrt(np.abs(squared, out=squared), out=squared)
+            total = _along(d, high - low + 1)
+            total *= 1.0 / (high - low + 1)
+            # Where a run ends, the window is shorter.
+            columns = columns[-low : len(columns) - high]
+            fewer = np.flatnonzero(self._partial[columns])
+            total[few] *= self._scale(rows[few], columns)
+            total[np.ix_(whole, fewer)] *= self._scale(rows[whole], columns[fewer])
+            total[closed] = np.inf
+            total[:, np.flatnonzero(~self._open[columns])] = np.inf
+            return total
 
-    def _products(self, r0: int, r1: int, c0: int, c1: int) -> Costs:
-        weight = self._weights[r0:r1] @ self._weights[c0:c1].T
-        np.maximum(weight, np.finfo(float).tiny, out=weight)
-        total = np.zeros((r1 - r0, c1 - c0))
-        for left, right in self._factors:
-            squared = left[r0:r1] @ right[c0:c1].T
-            squared /= weight
-            np.maximum(squared, 0.0, out=squared)
-            total += np.sqrt(squared, out=squared)
-        return total
+        return costs
+
+    def _scale(self, rows: Nodes, columns: Nodes) -> Costs:
+        taps = np.minimum(self._high[rows][:, None], self._high[columns])
+        taps -= np.maximum(self._low[rows][:, None], self._low[columns])
+        return np.asarray((self.window[1] - self.window[0] + 1) / (taps + 1.0))
 
     def same_footage(self, i: Nodes, j: Nodes) -> NDArray[np.bool_]:
         """Whether the two nodes of each pair lie in the same footage."""
         starts = self._footage_starts
         return np.asarray(np.searchsorted(starts, i, side="right") == np.searchsorted(starts, j, side="right"))
+
+
+def _along(d: Costs, length: int) -> Costs:
+    """Sums of `length` neighbours along the diagonals."""
+    total, width = d, 1
+    while 2 * width <= length:
+        total = total[:-width, :-width] + total[width:, width:]
+        width *= 2
+    shape = len(d) - length + 1, d.shape[1] - length + 1
+    for k in range(width, length):
+        total = total[: shape[0], : shape[1]] + d[k : k + shape[0], k : k + shape[1]]
+    return total

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..footage import Footage
+from ..graph.features import MotionFeatures
+from ..graph.motion_graph import MotionGraph
+from ..pose.track import PoseTrack
+from ..progress import Progress
 
 
 class Condition(Protocol):
@@ -20,12 +27,53 @@ class Condition(Protocol):
         """Key in the costs that a result reports."""
         ...
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What was done with the wish, for PATH.json."""
+        ...
+
     def node_cost(self, frame: int) -> NDArray[np.float64] | None:
         """Give the cost [N] of showing each node at an output frame; None where it says nothing."""
         ...
 
     def cut_cost(self, frame: int) -> NDArray[np.float64] | None:
         """Give the cost [E] of each edge when its target is shown at an output frame; None where it says nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class SearchContext:
+    """What a wish is turned into a condition with.
+
+    Attributes
+    ----------
+    footages : sequence of Footage
+        In the graph's order.
+    tracks : sequence of PoseTrack
+        Of the footages.
+    graph : MotionGraph
+    features : MotionFeatures
+    frames : int
+        Length of the output.
+    """
+
+    footages: Sequence[Footage]
+    tracks: Sequence[PoseTrack]
+    graph: MotionGraph
+    features: MotionFeatures
+    frames: int
+
+    @property
+    def fps(self) -> float:
+        """Output frames, and frames of the footages, in a second."""
+        return float(self.graph.fps)
+
+
+class Asked(Protocol):
+    """Something that a person asked for, as far as it is known without footage."""
+
+    def condition(self, context: SearchContext, progress: Progress) -> Condition:
+        """What it means for these footages."""
         ...
 
 
@@ -57,6 +105,11 @@ class BeatCondition:
     off_beat: float = 0.55
     name: str = "beats"
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """See `Condition.about`."""
+        return {"weight": self.weight}
+
     def node_cost(self, frame: int) -> NDArray[np.float64] | None:
         """See `Condition.node_cost`."""
         return self.motion * (self.weight * (self.off_beat - float(self.closeness[frame])))
@@ -87,6 +140,11 @@ class VarietyCondition:
         """Draw noise that changes slowly along the footage: a new value every `smooth` frames."""
         noise = np.random.default_rng(seed).normal(0.0, size, nodes // max(smooth, 1) + 2)
         return cls(np.interp(np.arange(nodes) / max(smooth, 1), np.arange(len(noise)), noise))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """See `Condition.about`."""
+        return {}
 
     def node_cost(self, frame: int) -> NDArray[np.float64] | None:
         """See `Condition.node_cost`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from .. import __version__
 from ..audio.beats import Beat
@@ -10,20 +11,31 @@ from ..errors import UserError
 from ..footage import Footage
 from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
+from ..pose.track import PoseTrack
 from ..progress import SILENT, Progress
+from .alternatives import Difference, other_takes
+from .conditions import Asked, SearchContext
 from .exact import Table
+from .explain import explain
 from .film import lay_out
-from .keyframes import Keyframe, pin_keyframes
+from .keyframes import Keyframe, SoftKeyframes, pin_keyframes, with_images
 from .objective import Objective, SearchSettings, longest_half
 from .path import FootageEntry, Path, Sound
 from .problem import Problem
 from .reuse import Certified, find_without_reuse, proved
+from .shape import Shape, find_loop
 
 REUSE_PRICE = 0.1
 """What a wide window may cost for each second of the film: one missed beat in ten seconds."""
 
+_REPEATING = frozenset({"tags", "text"})
+"""Conditions that may ask for the same action again and again: for them the window is narrowed as far as it costs."""
 
-def find_path(
+_ALIKE = 0.5
+"""s; frames of a run so near to one another count as the same where takes shall differ."""
+
+
+def find_paths(
     footages: Sequence[Footage],
     graph: MotionGraph,
     features: MotionFeatures,
@@ -32,11 +44,16 @@ def find_path(
     beats: Sequence[Beat] = (),
     sound: Sound | None = None,
     keyframes: Sequence[Keyframe] = (),
+    references: Mapping[str, MotionFeatures] | None = None,
+    tracks: Sequence[PoseTrack] = (),
+    asked: Sequence[Asked] = (),
+    shape: Shape | None = None,
     settings: SearchSettings | None = None,
     seed: int = 0,
+    takes: int = 1,
     progress: Progress = SILENT,
-) -> Path:
-    """Search the best performance of `frames` frames.
+) -> list[Path]:
+    """Search the best performances of `frames` frames.
 
     Parameters
     ----------
@@ -51,62 +68,104 @@ def find_path(
     sound : Sound, optional
         What lies under the film.
     keyframes : sequence of Keyframe
+    references : mapping of str to MotionFeatures, optional
+        Of footage that keyframes take poses from; see `keyframes.pin_keyframes`.
+    tracks : sequence of PoseTrack
+        Of the footages, where `asked` needs them.
+    asked : sequence of Asked
+        What else the film should follow.
+    shape : Shape, optional
     settings : SearchSettings, optional
     seed : int
-        0 for the plain optimum; another number prefers other parts of the footage, for another take.
+        0 for the plain optimum; another number prefers other parts of the footage.
+    takes : int
+        How many that differ visibly: each shows another frame than each one before it at half of its output frames.
     progress : Progress
+
+    Returns
+    -------
+    list of Path
+        The best one, then others, cheapest first; fewer than `takes` where there are no more.
 
     Raises
     ------
     UserError
         When the footage has no stretch long enough, or the keyframes cannot be met.
     """
-    settings = settings or SearchSettings()
-    longest = longest_half(graph)
+    settings, shape = settings or SearchSettings(), shape or Shape()
+    longest, fps = longest_half(graph), float(graph.fps)
+    context = SearchContext(footages, tracks, graph, features, frames)
+    keys = sorted([*keyframes, *shape.keyframes(frames, graph.fps)], key=lambda key: key.at)
+    if any(key.costs for key in keys):
+        asked = [*asked, SoftKeyframes(keys, references or {})]
     objective = Objective.of(
-        graph, features, frames=frames, beats=beats, settings=settings, seed=seed, longest=longest, progress=progress
+        context, beats=beats, settings=settings, seed=seed, longest=longest, asked=asked, progress=progress
     )
-    problem = objective.problem(frames, settings.hold(graph))
-    names = {footage.id: footage.name for footage in footages}
-    if keyframes:
-        problem = pin_keyframes(problem, list(keyframes), graph, names, longest, progress.part(0.0, 0.2, "Keyframes"))
-    certified = _widest(problem, settings, graph, progress.part(0.2, 1.0, "Searching"))
-    route = certified.route
-    segments, transitions = lay_out(route, graph)
-    return Path(
-        fps=graph.fps,
-        frames=frames,
-        footages={footage.id: entry_of(footage) for footage in footages},
-        segments=segments,
-        transitions=transitions,
-        audio=sound,
-        beats=tuple({"time": beat.time, "kind": beat.kind, "strength": beat.strength} for beat in beats),
-        cost=route.cost,
-        bound=certified.bound,
-        gap=certified.gap,
-        costs=objective.costs(route),
-        beat_alignment=objective.alignment(route),
-        reuse_window=certified.window / float(graph.fps),
-        seed=seed,
-        versions={"vmg": __version__},
-    )
+    problem = objective.problem(frames, settings.hold(graph), settings.longest(graph))
+    problem = pin_keyframes(problem, keys, context, longest, references, progress.part(0.0, 0.2, "Keyframes"))
+
+    again = any(condition.name in _REPEATING for condition in objective.conditions)
+
+    def widest(problem: Problem) -> Certified:
+        return _widest(Table(problem), settings, graph, again, progress.part(0.2, 0.7, "Searching"))
+
+    if shape.loop:
+        loop = find_loop(problem, widest, progress.part(0.2, 0.7, "Closing the loop"))
+        best = replace(loop.certified, window=min(loop.certified.window, loop.seam_window))
+    else:
+        best = widest(problem)
+    found = [best]
+    if takes > 1:
+        difference, part = Difference(near=round(_ALIKE * fps)), progress.part(0.7, 0.9, "Other takes")
+        others = other_takes(problem, [best.route], takes - 1, difference=difference, search=widest, progress=part)
+        found += sorted((Certified(one.route, one.bound, one.window) for one in others), key=lambda one: one.route.cost)
+    table, entries = Table(problem), {footage.id: entry_of(footage) for footage in footages}
+    paths = []
+    for number, certified in enumerate(found):
+        route, part = (
+            certified.route,
+            progress.part(0.9 + 0.1 * number / len(found), 0.9 + 0.1 * (number + 1) / len(found)),
+        )
+        segments, transitions = lay_out(route, graph)
+        paths.append(
+            Path(
+                fps=graph.fps,
+                frames=frames,
+                footages=entries,
+                segments=segments,
+                transitions=with_images(transitions, keyframes, context),
+                audio=sound,
+                beats=tuple({"time": beat.time, "kind": beat.kind, "strength": beat.strength} for beat in beats),
+                cost=route.cost,
+                bound=certified.bound,
+                gap=certified.gap,
+                costs=objective.costs(route),
+                beat_alignment=objective.alignment(route),
+                reuse_window=certified.window / fps,
+                seed=seed,
+                versions={"vmg": __version__},
+                conditions={condition.name: condition.about for condition in objective.conditions},
+                explanation=explain(objective, table, route, certified.window, part),
+            )
+        )
+    return paths
 
 
-def _widest(problem: Problem, settings: SearchSettings, graph: MotionGraph, progress: Progress) -> Certified:
+def _widest(table: Table, settings: SearchSettings, graph: MotionGraph, again: bool, progress: Progress) -> Certified:
     """The path with the widest window of no re-use that is worth its price, from the wished one down.
 
     A wished window is only narrowed where no path keeps it. Without a wish it starts at a quarter of the usable
-    footage, and is narrowed, down to an eighth or 4 s, while it costs more than `REUSE_PRICE` over the bound.
+    footage, and is narrowed, down to an eighth or 4 s, while it costs more than `REUSE_PRICE` over the bound; down to
+    nothing where the film may ask for the same `again`.
     """
-    fps = float(graph.fps)
+    fps, problem = float(graph.fps), table.problem
     lengths = graph.runs[:, 1] - graph.runs[:, 0] + 1
     usable = int(lengths.sum())
     if settings.reuse_seconds is None:
-        wanted, wide_enough = usable // 4, max(usable // 8, min(usable // 4, round(4 * fps)))
+        wanted, wide_enough = usable // 4, 0 if again else max(usable // 8, min(usable // 4, round(4 * fps)))
     else:
         wanted = wide_enough = min(round(settings.reuse_seconds * fps), problem.frames)
     windows = [min(round(wanted * share), problem.frames) for share in (1.0, 0.7, 0.5, 0.35, 0.25, 0.12, 0.0)]
-    table = Table(problem, progress)
     found: Certified | None = None
     for number, window in enumerate(windows):
         if found is not None and window < wide_enough:

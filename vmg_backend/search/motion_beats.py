@@ -7,14 +7,15 @@ share of several noisy versions of the motion in which it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import argrelextrema
 
-from ..evaluation.beat_alignment import joint_speed, motion_beat_order, motion_beats
+from ..evaluation.beat_alignment import joint_speed, motion_beat_order
 from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
 from ..interpolation.interpolator import crossing_weights
@@ -31,10 +32,20 @@ BLENDED = 0.6
 
 _EDGES = 2000
 
+Find = Callable[[NDArray[np.float64], float | Fraction], NDArray[np.bool_] | NDArray[np.float64]]
+"""Which moments of speeds [..., T] count, or how much, of any rate; a speed is NaN or infinite where it is unknown."""
 
-def node_motion_beats(features: MotionFeatures) -> NDArray[np.float64]:
-    """Give the chance of each node [N] to be a motion beat of its run, 0 to 1."""
-    return np.asarray(np.mean([_beats(features, rhythm) for rhythm in _versions(features)], axis=0))
+
+def rests(speed: NDArray[np.float64], fps: float | Fraction) -> NDArray[np.bool_]:
+    """Which speeds [..., T] are motion beats: strict local minima."""
+    found = np.zeros(speed.shape, dtype=bool)
+    found[argrelextrema(speed, np.less, axis=-1, order=motion_beat_order(fps))] = True
+    return found
+
+
+def node_motion_beats(features: MotionFeatures, find: Find = rests) -> NDArray[np.float64]:
+    """Give the chance of each node [N] to be a motion beat (or what else `find` finds) of its run, 0 to 1."""
+    return np.asarray(np.mean([_beats(features, rhythm, find) for rhythm in _versions(features)], axis=0))
 
 
 def _versions(features: MotionFeatures) -> Iterator[NDArray[np.float64]]:
@@ -47,16 +58,18 @@ def _versions(features: MotionFeatures) -> Iterator[NDArray[np.float64]]:
         yield features.rhythm + features.blur[..., None] * noise
 
 
-def _beats(features: MotionFeatures, rhythm: NDArray[np.float64]) -> NDArray[np.float64]:
+def _beats(features: MotionFeatures, rhythm: NDArray[np.float64], find: Find) -> NDArray[np.float64]:
     """Which nodes [N] are motion beats, as 0 and 1."""
     result = np.zeros(features.nodes)
     for first, last in features.runs:
         speed = joint_speed(rhythm[first : last + 1], np.ones(last + 1 - first, dtype=bool))
-        result[first + motion_beats(speed, features.fps)] = 1.0
+        result[first : last + 1] = find(speed, features.fps)
     return result
 
 
-def cut_motion_beats(graph: MotionGraph, features: MotionFeatures, progress: Progress = SILENT) -> NDArray[np.float64]:
+def cut_motion_beats(
+    graph: MotionGraph, features: MotionFeatures, progress: Progress = SILENT, find: Find = rests
+) -> NDArray[np.float64]:
     """How each cut changes the motion beats around it [E, 2 R]: positive where one appears, negative where one is lost.
 
     Column k speaks of the output frame k - R after the one that shows the edge's target. Through a transition the
@@ -65,10 +78,10 @@ def cut_motion_beats(graph: MotionGraph, features: MotionFeatures, progress: Pro
     reach = int(graph.half.max(initial=1)) + motion_beat_order(features.fps)
     result = np.zeros((graph.edges, 2 * reach), dtype=np.float64)
     for rhythm in _versions(features):
-        nodes = _beats(features, rhythm)
+        nodes = _beats(features, rhythm, find)
         for chunk in np.array_split(np.arange(graph.edges), max(1, graph.edges // _EDGES)):
             progress.check()
-            result[chunk] += _changes(graph, features, rhythm, nodes, chunk, reach) / VERSIONS
+            result[chunk] += _changes(graph, features, rhythm, nodes, chunk, reach, find) / VERSIONS
     return result
 
 
@@ -79,6 +92,7 @@ def _changes(
     nodes: NDArray[np.float64],
     edges: NDArray[np.int64],
     reach: int,
+    find: Find,
 ) -> NDArray[np.float64]:
     """Motion beats around some cuts, less those of the nodes shown [edges, 2 R]."""
     order = motion_beat_order(features.fps)
@@ -94,8 +108,7 @@ def _changes(
     speed[:, 1:] = np.linalg.norm(np.diff(joints, axis=1), axis=3).sum(axis=2)
     known = np.where(weight < 1.0, inside_before, True) & np.where(weight > 0.0, inside_after, True)
     speed[~known] = np.inf
-    there = np.zeros(weight.shape, dtype=np.float64)
-    there[argrelextrema(speed, np.less, axis=1, order=order)] = 1.0
+    there = find(speed, features.fps).astype(np.float64)
     there[(weight > 0.0) & (weight < 1.0)] *= BLENDED
     there[~known] = 0.0
     stitched = np.where(offsets < 0, nodes[before] * inside_before, nodes[after] * inside_after)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.beats import Beat
+from ..errors import UserError
 from ..evaluation.beat_alignment import beat_alignment_score, best_straight, hit_rate, joint_speed, motion_beats
 from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
 from ..progress import SILENT, Progress
-from .conditions import BeatCondition, Condition, VarietyCondition, beat_closeness
+from .conditions import Asked, BeatCondition, Condition, SearchContext, VarietyCondition, beat_closeness
 from .motion_beats import cut_motion_beats, node_motion_beats
+from .music import accent_condition
 from .path import output_joints
 from .problem import Problem, Route
 
@@ -33,20 +35,44 @@ class SearchSettings:
     match_weight : float
         What a cut at the graph's threshold costs on top.
     beat_weight : float
+    accent_weight : float
+        How much strong beats ask for sharper stops than weak ones.
+    longest_seconds : float or None
+        Most time between two cuts; None for any.
     reuse_seconds : float or None
         No source frame is shown again within this time, or what can be met; None for what the footage allows: an
         eighth (or 4 s) to a quarter of its usable length.
     """
 
     hold_seconds: float = 0.5
+    longest_seconds: float | None = None
     cut_price: float = 0.1
     match_weight: float = 0.25
     beat_weight: float = 1.0
+    accent_weight: float = 0.0
     reuse_seconds: float | None = None
 
     def hold(self, graph: MotionGraph) -> int:
         """Least number of frames between two cuts."""
         return max(round(self.hold_seconds * float(graph.fps)), 2 * longest_half(graph) + 2)
+
+    def longest(self, graph: MotionGraph) -> int | None:
+        """Most frames between two cuts.
+
+        Raises
+        ------
+        UserError
+            When that is less than the least.
+        """
+        if self.longest_seconds is None:
+            return None
+        longest, hold = round(self.longest_seconds * float(graph.fps)), self.hold(graph)
+        if longest < hold:
+            raise UserError(
+                f"There cannot be at most {longest} frames between two cuts where there are at least {hold}.",
+                f"Give --longest {hold / float(graph.fps):.2f} or more.",
+            )
+        return longest
 
 
 def longest_half(graph: MotionGraph) -> int:
@@ -83,36 +109,38 @@ class Objective:
     @classmethod
     def of(
         cls,
-        graph: MotionGraph,
-        features: MotionFeatures,
+        context: SearchContext,
         *,
-        frames: int,
         beats: Sequence[Beat],
         settings: SearchSettings,
         seed: int,
         longest: int,
+        asked: Sequence[Asked] = (),
         progress: Progress = SILENT,
     ) -> Objective:
-        """The objective of a search for `frames` frames; `longest` is half the transition that the worst match has."""
-        fps = float(graph.fps)
+        """The objective of a search; `longest` is half the transition that the worst match has."""
+        graph, features = context.graph, context.features
         music = pulse(beats)
         conditions: list[Condition] = []
         if music:
-            conditions.append(
-                BeatCondition(
-                    node_motion_beats(features),
-                    cut_motion_beats(graph, features, progress),
-                    beat_closeness(np.array(music), frames, fps),
-                    settings.beat_weight,
-                )
+            plain = BeatCondition(
+                node_motion_beats(features),
+                cut_motion_beats(graph, features, progress),
+                beat_closeness(np.array(music), context.frames, context.fps),
+                settings.beat_weight,
             )
+            conditions.append(plain)
+            weighed = replace(plain, weight=settings.accent_weight)
+            if settings.accent_weight and (accents := accent_condition(context, beats, weighed, progress)):
+                conditions.append(accents)
+        conditions += [one.condition(context, progress) for one in asked]
         if seed:
-            conditions.append(VarietyCondition.of_seed(graph.nodes, seed, round(fps)))
+            conditions.append(VarietyCondition.of_seed(graph.nodes, seed, round(context.fps)))
         price = settings.cut_price + settings.match_weight * _haste(graph, longest)
         return cls(graph, features, tuple(conditions), price, tuple(music))
 
-    def problem(self, frames: int, hold: int) -> Problem:
-        """The search for the cheapest path."""
+    def problem(self, frames: int, hold: int, longest: int | None = None) -> Problem:
+        """The search for the cheapest path with so many frames between two cuts."""
         graph = self.graph
         return Problem(
             nodes=graph.nodes,
@@ -122,6 +150,7 @@ class Objective:
             cut_cost=self.cut_cost,
             frames=frames,
             hold=hold,
+            longest=longest,
             node_cost=self.node_cost,
         )
 
@@ -136,11 +165,30 @@ class Objective:
     def costs(self, route: Route) -> dict[str, float]:
         """What the cost of a route is made of."""
         costs = {"cuts": float(sum(self.price[edge] for _, edge in route.cuts))}
-        for condition in self.conditions:
-            shown = ((condition.node_cost(t), node) for t, node in enumerate(route.nodes))
-            cut = ((condition.cut_cost(t), edge) for t, edge in route.cuts)
-            costs[condition.name] = float(sum(values[at] for values, at in (*shown, *cut) if values is not None))
+        for name, shown in self.shown_costs(route).items():
+            costs[name] = float(shown.sum() + sum(one[name] for one in self.cuts_costs(route)))
         return costs
+
+    def shown_costs(self, route: Route) -> dict[str, NDArray[np.float64]]:
+        """What each condition charges for what a route shows, by output frame [T]."""
+
+        def charged(condition: Condition) -> Iterator[float]:
+            for t, node in enumerate(route.nodes):
+                values = condition.node_cost(t)
+                yield 0.0 if values is None else float(values[node])
+
+        return {one.name: np.fromiter(charged(one), np.float64, len(route.nodes)) for one in self.conditions}
+
+    def cuts_costs(self, route: Route) -> list[dict[str, float]]:
+        """The price of each cut of a route, as ``cuts``, and what each condition charges for it."""
+        told = []
+        for t, edge in route.cuts:
+            costs = {"cuts": float(self.price[edge])}
+            for condition in self.conditions:
+                values = condition.cut_cost(t)
+                costs[condition.name] = 0.0 if values is None else float(values[edge])
+            told.append(costs)
+        return told
 
     def alignment(self, route: Route) -> dict[str, Any] | None:
         """How well a route meets the beats by its poses, beside the straight footage at its best start.

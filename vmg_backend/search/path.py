@@ -85,6 +85,8 @@ class Transition:
     linear : bool or None
         Whether straight lines between its ends would stay near the blend of both real continuations; None while
         nobody looked, or where it cannot be told. A property of the match, so no part of what is compared.
+    to_image : str or None
+        An edited picture that engines are given in place of the real frame right after.
     """
 
     id: int
@@ -100,6 +102,7 @@ class Transition:
     hash: str | None = None
     pinned: bool = False
     linear: bool | None = field(default=None, compare=False)
+    to_image: str | None = None
 
     @property
     def half(self) -> int:
@@ -135,6 +138,8 @@ class Path:
     reuse_window: float
     seed: int
     versions: dict[str, str] = field(default_factory=dict)
+    conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    explanation: dict[str, Any] | None = None
 
     @property
     def seconds(self) -> float:
@@ -204,6 +209,8 @@ class Path:
                 beats=tuple(data["beats"]),
                 **{name: data[name] for name in ("cost", "bound", "gap", "costs", "beat_alignment")},
                 **{name: data[name] for name in ("reuse_window", "seed", "versions")},
+                conditions=data.get("conditions", {}),
+                explanation=data.get("explanation"),
             )
             path.check()
             return path

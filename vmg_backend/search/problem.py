@@ -14,12 +14,21 @@ Ban = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
+class Allowed:
+    """A constraint: from output frame `first` to `last` (inclusive) only these nodes [N] may be shown."""
+
+    first: int
+    last: int
+    nodes: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Problem:
     """A path of `frames` frames through a motion graph, as cheap as possible.
 
     A path shows one node for each output frame. The next frame shows the next node of the same run, or, along an
     edge, its target: a cut takes no time. Between two cuts, before the first and after the last there are at least
-    `hold` frames; a path without a cut may be shorter.
+    `hold` frames and at most `longest`; a path without a cut may be shorter than `hold`.
 
     Attributes
     ----------
@@ -39,6 +48,10 @@ class Problem:
     pins : dict of int to int
         Output frame to the node that must be shown then.
     bans : tuple of Ban
+    allowed : tuple of Allowed
+        All of them hold at once.
+    longest : int, optional
+        At least `hold`; None for no limit.
     """
 
     nodes: int
@@ -51,6 +64,12 @@ class Problem:
     node_cost: Callable[[int], NDArray[np.float64]]
     pins: dict[int, int] = field(default_factory=dict)
     bans: tuple[Ban, ...] = ()
+    allowed: tuple[Allowed, ...] = ()
+    longest: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.longest is not None and self.longest < self.hold:
+            raise ValueError(f"A segment of at least {self.hold} frames cannot have at most {self.longest}.")
 
 
 @dataclass(frozen=True)

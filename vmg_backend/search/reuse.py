@@ -124,7 +124,7 @@ def solve_without_reuse(
     Certified or None
         None where no path is found: there is none, or the window is too wide to find one by bans.
     """
-    table = Table(problem, progress)
+    table = Table(problem)
     found = find_without_reuse(table, window, branchings=branchings, progress=progress.part(0.0, 0.7))
     return found and proved(table, found, branchings=branchings, progress=progress.part(0.7, 1.0))
 
@@ -206,6 +206,10 @@ class _Search:
         pins = {t - first: node for t, node in self.pins.items()} if first else self.pins
         return conflicts(route.nodes, self.window, pins)
 
+    def bounds(self, route: Route) -> list[int]:
+        """Where the segments of a path begin, and its end: what is searched anew consists of whole segments."""
+        return [0, *(t for t, _ in route.cuts), self.frames]
+
     def first_valid(self, route: Route, progress: Progress) -> Route | None:
         """A valid path from its start on: what is shown first stays, and is barred for what comes after it."""
         for step in range(self.frames):
@@ -214,8 +218,8 @@ class _Search:
             if not found:
                 return route
             late = min(conflict.late for conflict in found)
-            start = max(t for t, _ in route.cuts if t <= late) - self.hold
-            following = self.table.solve(self.rest_kept(route, start, self.frames, (self.hold, 0)), start, progress)
+            *_, start, cut = (t for t in self.bounds(route) if t <= late)
+            following = self.table.solve(self.rest_kept(route, start, self.frames, (cut - start, 0)), start, progress)
             if following is None:
                 return None
             route = self.joined(route, following, start, self.frames)
@@ -229,8 +233,8 @@ class _Search:
             if not found:
                 return route
             early = max(conflict.early + conflict.length - 1 for conflict in found)
-            end = min(t for t, _ in route.cuts if t > early) + self.hold
-            leading = self.table.solve(self.rest_kept(route, 0, end, (0, self.hold)), 0, progress)
+            cut, end, *_ = (t for t in self.bounds(route) if t > early)
+            leading = self.table.solve(self.rest_kept(route, 0, end, (0, end - cut)), 0, progress)
             if leading is None:
                 return None
             route = self.joined(route, leading, 0, end)
@@ -284,7 +288,7 @@ class _Search:
 
         One segment on either side lends its frames, but for as many as a hold takes at its far end, which stay.
         """
-        bounds = [0, *(t for t, _ in route.cuts), self.frames]
+        bounds = self.bounds(route)
         first, last = max(position - 1, 0), min(position + free, len(bounds) - 2)
         start, end = bounds[first], bounds[last + 1]
         kept = (self.hold if start > 0 else 0, self.hold if end < self.frames else 0)

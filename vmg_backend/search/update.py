@@ -22,7 +22,9 @@ from ..graph.build import GraphSettings
 from ..graph.features import MotionFeatures
 from ..graph.matching import MatchCost
 from ..graph.motion_graph import MotionGraph
+from ..pose.track import PoseTrack
 from ..progress import SILENT, Progress
+from .conditions import Asked, SearchContext
 from .exact import Table, route_cost
 from .film import UNKNOWN, Cut, Film, Junction, Span
 from .find import entry_of
@@ -52,6 +54,8 @@ def update_path(
     keyframes: Mapping[str, Keyframe] | None = None,
     old_beats: Sequence[Beat] = (),
     old_keyframes: Mapping[str, Keyframe] | None = None,
+    tracks: Sequence[PoseTrack] = (),
+    asked: Sequence[Asked] = (),
     settings: SearchSettings | None = None,
     matching: GraphSettings | None = None,
     progress: Progress = SILENT,
@@ -88,6 +92,10 @@ def update_path(
         As they are now, and as they were when the path was made; seconds of the output.
     keyframes, old_keyframes : mapping of str to Keyframe
         The same, by a name that a keyframe keeps when it is moved.
+    tracks : sequence of PoseTrack
+        Of the footages, where `asked` needs them.
+    asked : sequence of Asked
+        What else the film follows, as it did before.
     settings : SearchSettings, optional
     matching : GraphSettings, optional
         What the graph was built with.
@@ -107,9 +115,8 @@ def update_path(
     keyframes, old_keyframes = dict(keyframes or {}), dict(old_keyframes or {})
     if frames == path.frames and list(beats) == list(old_beats) and keyframes == old_keyframes:
         return path, ()
-    updating = _Update(
-        path, footages, graph, features, frames, beats, settings or SearchSettings(), matching or GraphSettings()
-    )
+    context = SearchContext(footages, tracks, graph, features, frames)
+    updating = _Update(path, context, beats, asked, settings or SearchSettings(), matching or GraphSettings())
     film = updating.run(keyframes, old_keyframes, old_beats, progress)
     result = updating.path_of(film, progress.part(0.9, 1.0))
     known = {replace(transition, id=0) for transition in path.transitions}
@@ -136,16 +143,16 @@ class _Update:
     def __init__(
         self,
         path: Path,
-        footages: Sequence[Footage],
-        graph: MotionGraph,
-        features: MotionFeatures,
-        frames: int,
+        context: SearchContext,
         beats: Sequence[Beat],
+        asked: Sequence[Asked],
         settings: SearchSettings,
         matching: GraphSettings,
     ) -> None:
+        self.context, footages, graph, features = context, context.footages, context.graph, context.features
         self.path, self.footages, self.graph, self.features = path, footages, graph, features
-        self.frames, self.beats, self.settings, self.matching = frames, beats, settings, matching
+        self.frames, self.beats, self.asked = context.frames, beats, asked
+        self.settings, self.matching = settings, matching
         self.names = {footage.id: footage.name for footage in footages}
         self.offsets = {footage: int(graph.offsets[index]) for index, footage in enumerate(graph.footages)}
         self.lengths = dict(zip(graph.footages, np.diff(graph.offsets).tolist(), strict=True))
@@ -264,13 +271,12 @@ class _Update:
     def _prepare(self, film: Film, progress: Progress) -> None:
         self.edges, self.edge = self._extended(film)
         self.objective = Objective.of(
-            self.edges,
-            self.features,
-            frames=self.frames,
+            replace(self.context, graph=self.edges),
             beats=self.beats,
             settings=self.settings,
             seed=self.path.seed,
             longest=self.longest,
+            asked=self.asked,
             progress=progress,
         )
         self.problem = self.objective.problem(self.frames, self.hold)
@@ -282,7 +288,7 @@ class _Update:
             target=self.edges.target[self.soft],
             cut_cost=lambda t: self.objective.cut_cost(t)[self.soft],
         )
-        self.table = Table(self.searched, progress)
+        self.table = Table(self.searched)
 
     def _extended(self, film: Film) -> tuple[MotionGraph, dict[Junction, int]]:
         """The graph with the film's own cuts, and the index of each edge."""
@@ -443,7 +449,7 @@ class _Update:
         free = np.zeros(len(self.soft))
         problem = replace(self.searched, cut_cost=lambda _: free)
         keys = sorted(keys, key=lambda key: key.at)
-        pin_keyframes(problem, keys, self.graph, self.names, self.longest, progress)
+        pin_keyframes(problem, keys, self.context, self.longest, progress=progress)
 
     def _bettered(self, film: Film, window: _Window, progress: Progress) -> Film:
         """The film with a window searched anew, if it is better then: fewer frames shown again, or cheaper.

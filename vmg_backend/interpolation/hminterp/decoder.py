@@ -19,6 +19,7 @@ from diffusers.models.resnet import ResnetBlock2D, SpatioTemporalResBlock
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from ...progress import SILENT, Progress
 from .config import Config
@@ -49,6 +50,7 @@ class ReferenceDecoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self._context, self._scale = config.context, config.latent_scale
+        self._thrifty = False
         self.body = TemporalDecoder(
             in_channels=config.latent_channels,
             block_out_channels=config.decoder_channels,
@@ -62,6 +64,10 @@ class ReferenceDecoder(nn.Module):
             for level, (own, reference) in enumerate(zip(widths, tapped, strict=True)):
                 fusions.append((LookUp if level < _ATTENTION_LEVELS else Place)(own, reference))
         self.fusions = nn.ModuleList(fusions)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Keep only what goes into each stage, and compute the rest again in the backward pass."""
+        self._thrifty = True
 
     def forward(self, latents: Tensor, taps: Sequence[Tensor], times: Tensor | None = None) -> Tensor:
         """All frames at once, for training.
@@ -123,11 +129,17 @@ class ReferenceDecoder(nn.Module):
         x = latents.transpose(1, 2) / self._scale
         for stage, (steps, block) in enumerate(self._stages(taps, share)):
             part = progress.part(stage / stages, (stage + 1) / stages)
-            x = _within_frames(steps, x, chunk, part.part(0.0, 0.5))
+            x = self._through(_within_frames, steps, x, chunk, part.part(0.0, 0.5))
             if block is not None:
-                x = _over_time(block, x, chunk, part.part(0.5, 1.0))
+                x = self._through(_over_time, block, x, chunk, part.part(0.5, 1.0))
         pictures: Tensor = self.body.time_conv_out(x.transpose(1, 2))
         return pictures
+
+    def _through(self, way: Callable[..., Tensor], *words: object) -> Tensor:
+        if not (self._thrifty and torch.is_grad_enabled()):
+            return way(*words)
+        again: Tensor = checkpoint(way, *words, use_reentrant=False)
+        return again
 
     def _stages(
         self, taps: Sequence[Tensor], share: Tensor | None
@@ -229,11 +241,12 @@ def taps(autoencoder: AutoencoderKL, pictures: Tensor) -> list[Tensor]:
         The first convolution's output, then each level's before it is made smaller, finest first.
     """
     encoder = autoencoder.get_submodule("encoder")
+    thrifty = encoder.gradient_checkpointing and torch.is_grad_enabled()
     x: Tensor = encoder.get_submodule("conv_in")(pictures.flatten(0, -4).to(autoencoder.dtype))
     found = [x]
     for level in encoder.get_submodule("down_blocks").children():
         for block in _parts(level, ResnetBlock2D):
-            x = block(x, None)
+            x = checkpoint(block, x, None, use_reentrant=False) if thrifty else block(x, None)
         found.append(x)
         for shrink in _parts(level, Downsample2D):
             x = shrink(x)

@@ -1,4 +1,4 @@
-"""Where networks run: devices, their precision, their memory, and what is said when it ran out."""
+"""Where networks run: devices, their precision, their memory, and what is said when that or a device fails."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ from ...errors import UserError
 
 Precision = Literal["fp32", "fp16", "bf16"]
 PRECISIONS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""What MPS and the CPU say in a plain RuntimeError."""
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")
+"""What MPS, the CPU and CUDA's library of matrices say in a plain RuntimeError."""
+_LOST = (
+    *("cuda error", "hip error", "cuda driver error", "execution_failed", "device-side assert", "launch failure"),
+    *("device lost", "gpu hang", "command buffer"),
+)
+"""What torch says when a GPU failed: from then on, nothing on it can be reached by this process."""
+_UNFIT = "no kernel image"
+"""A CUDA error, too: torch was not built for that GPU, which is none the worse for it."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +138,17 @@ def bounded(device: torch.device, budget: int) -> Iterator[None]:
 
 @contextmanager
 def explained(
-    device: torch.device, remedy: str = "Choose a smaller size, or close other programs that use its memory."
+    device: torch.device,
+    remedy: str = "Choose a smaller size, or close other programs that use its memory.",
+    lost: str = "Restart the backend, and begin again.",
 ) -> Iterator[None]:
-    """Tell a person that memory ran out, with what the failed work held there given back.
+    """Tell a person that memory ran out, with what the failed work held there given back; or that a GPU failed.
+
+    Parameters
+    ----------
+    device : torch.device
+    remedy, lost : str
+        What to do when the memory ran out, and when the GPU failed.
 
     Raises
     ------
@@ -143,16 +158,26 @@ def explained(
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not _ran_out(error):
-            raise
-        traceback.clear_frames(error.__traceback__)  # they hold the tensors
-        error.__traceback__ = None
-        release(device)
-        owner = "computer" if device.type == "cpu" else "GPU"
-        raise UserError(f"The {owner} ran out of memory.", remedy, title="Out of memory") from None
+        if _ran_out(error):
+            traceback.clear_frames(error.__traceback__)  # they hold the tensors
+            error.__traceback__ = None
+            release(device)
+            owner = "computer" if device.type == "cpu" else "GPU"
+            raise UserError(f"The {owner} ran out of memory.", remedy, title="Out of memory") from None
+        if _is_lost(error):  # its memory cannot be given back any more
+            said = str(error).partition("\n")[0].rstrip(".")
+            raise UserError(
+                f"The GPU failed, and does not answer: {said}.", lost, title="Graphics card lost"
+            ) from error
+        raise
 
 
 def _ran_out(error: RuntimeError | MemoryError) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def _is_lost(error: RuntimeError | MemoryError) -> bool:
+    said = str(error).lower()
+    return _UNFIT not in said and any(words in said for words in _LOST)

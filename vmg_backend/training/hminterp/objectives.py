@@ -213,7 +213,7 @@ def begin_decoder(decoder: ReferenceDecoder, autoencoder: AutoencoderKL) -> None
 
 def keep_less(model: HMInterp) -> None:
     """Keep less of the forward pass, and compute it again in the backward pass."""
-    for part in (model.denoiser.unet, getattr(model.reference, "unet", None), model.autoencoder):
+    for part in (model.denoiser.unet, getattr(model.reference, "unet", None), model.autoencoder, model.decoder):
         if part is not None:
             part.enable_gradient_checkpointing()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from .guide_tuning import tune_guide
 from .preparing import differs, prepare
 from .recipes import Recipe, Stage
 from .runs import Moment, Run, new_model, run_folder
-from .trainer import Heard, Means, Trainer, fitted
+from .trainer import Heard, Means, Trainer, fitted, processes
 from .validation import TrueGap, filled, held_out_gaps, strip, validate, wins
 
 if TYPE_CHECKING:
@@ -128,7 +129,10 @@ def train_on(
             "Go on with what it was begun with, or choose another name.",
             title="Another training",
         )
-    clips = prepare(analyses, recipe.config, folder / "clips", progress=progress.part(0.0, _CLIPS, "Preparing clips"))
+    together = processes(means.cpu)
+    with together.main_process_first():  # the others find what it has made
+        part = progress.part(0.0, _CLIPS, "Preparing clips")
+        clips = prepare(analyses, recipe.config, folder / "clips", progress=part)
     if not clips.held_out:
         raise UserError(
             "The footage is too short to keep gaps out of the training by which it can be judged.",
@@ -136,24 +140,30 @@ def train_on(
             title="Too little footage",
         )
     own, costs = _own(recipe, name, clips), None
-    if Run.begun(folder / "run"):
-        own = Run.recipe_of(folder / "run")
-    elif minutes is not None:
+    if minutes is not None and not Run.begun(folder / "run"):
         own, costs = fitted(own, clips, minutes, means, begin)
-    run = Run(folder / "run", own)
+    with together.main_process_first():  # it has measured other times than the others
+        if Run.begun(folder / "run"):
+            own = Run.recipe_of(folder / "run")
+        run = Run(folder / "run", own)
     trainer = Trainer(own, clips, run, means, begin, heard, costs)
     if told:
         told(Estimate({stage.name: stage.steps for stage in own.stages}, trainer.seconds_left))
-    gaps = held_out_gaps(clips, analyses, library)
-    guide, moved = _tuned(clips, gaps, own, folder, progress.part(_CLIPS, _CLIPS + _TUNING, "Tuning the skeletons"))
-    watch = Watcher(run, gaps[:: max(1, len(gaps) // _WATCHED)][:_WATCHED], guide)
-    model = trainer.run(progress.part(_CLIPS + _TUNING, 1.0 - _VALIDATING), watch)
-    result = judged(model, gaps, guide, progress.part(1.0 - _VALIDATING, 1.0, "Validating")) | moved
-    model.save(model_folder)
-    if guide is not shipped_guide():
-        (model_folder / GUIDE).parent.mkdir()
-        shutil.copyfile(folder / GUIDE, model_folder / GUIDE)
-    write_json(model_folder / VALIDATION, result)
+    learning = progress.part(_CLIPS + _TUNING, 1.0 - _VALIDATING)
+    if together.is_main_process:
+        gaps = held_out_gaps(clips, analyses, library)
+        guide, moved = _tuned(clips, gaps, own, folder, progress.part(_CLIPS, _CLIPS + _TUNING, "Tuning the skeletons"))
+        model = trainer.run(learning, Watcher(run, gaps[:: max(1, len(gaps) // _WATCHED)][:_WATCHED], guide))
+        result = judged(model, gaps, guide, progress.part(1.0 - _VALIDATING, 1.0, "Validating")) | moved
+        model.save(model_folder)
+        if guide is not shipped_guide():
+            (model_folder / GUIDE).parent.mkdir()
+            shutil.copyfile(folder / GUIDE, model_folder / GUIDE)
+        write_json(model_folder / VALIDATION, result)
+    else:
+        trainer.run(learning)
+    together.wait_for_everyone()
+    result = json.loads((model_folder / VALIDATION).read_text(encoding="utf-8"))
     return Trained(model_folder, result, wins(result))
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ from .recipes import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.utils.tensorboard import SummaryWriter
 
 _RECIPE = "recipe.json"
 _PACKAGES = ("vmg_backend", "torch", "diffusers", "transformers", "accelerate", "numpy")
@@ -89,6 +91,8 @@ class Run:
         """Write a state, tensors by the name of their file; until it is whole, the last one counts."""
         from safetensors.torch import save_file  # not above: what runs there are is told without torch
 
+        if moment == self.moment:  # it is there, and must not be gone while it is written again
+            return
         folder = self.folder / "states" / f"{moment.stage}-{moment.step}"
         with writing_folder(folder) as temporary:
             for name, group in tensors.items():
@@ -122,7 +126,7 @@ class Run:
 
 
 class Curves:
-    """What was measured in a run: a line of JSON for each, and TensorBoard's events where it is installed.
+    """What was measured in a run: a line of JSON for each; as a context also TensorBoard's events, if it is installed.
 
     Parameters
     ----------
@@ -147,23 +151,46 @@ class Curves:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in self._lines), encoding="utf-8")
         if heard and self._lines:
             heard(self._lines)
-        self._board: Callable[[str, float, int], None] | None = None
+        self._board: SummaryWriter | None = None
+
+    def __enter__(self) -> Self:
+        """Write events from here on, and anew those of the lines that are there."""
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(run.folder / "events")).add_scalar
+            events = self._file.with_name("events")
+            shutil.rmtree(events, ignore_errors=True)
+            with said_clearly(events):
+                self._board = SummaryWriter(str(events))
+            self._show(self._lines)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._board:
+            with said_clearly(self._file):
+                self._board.close()
+            self._board = None
 
     def tell(self, moment: Moment, stage: str, **values: float) -> None:
         """Note values by name."""
         line = {"number": moment.stage, "stage": stage, "step": moment.step, **values}
         with said_clearly(self._file), self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        if self._board:
-            for name, value in values.items():
-                self._board(f"{stage}/{name}", value, moment.step)
         self._lines.append(line)
+        self._show([line])
         if self._heard:
             self._heard(self._lines)
+
+    def _show(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        if self._board is None:
+            return
+        with said_clearly(self._file):
+            for line in lines:
+                for name in line.keys() - {"number", "stage", "step"}:
+                    self._board.add_scalar(f"{line['stage']}/{name}", line[name], line["step"])
+            self._board.flush()
 
 
 def run_folder(name: str) -> Path:

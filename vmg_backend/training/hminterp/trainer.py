@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from diffusers.training_utils import EMAModel
 from torch import nn
 
@@ -36,6 +38,8 @@ _TELL_EVERY = 10
 """Steps between two points of the curves."""
 _MEASURED = 64
 """Pictures from which the latents' deviation is measured."""
+_THRIFT = "Train thriftily (gradient checkpointing), or with fewer windows in a batch."
+_RESUME = "Restart the backend, and begin the same training again: it goes on from its last state, which is whole."
 
 Watch = Callable[[HMInterp, Stage, Moment, Progress], Mapping[str, float]]
 """Gets the model with its averaged weights now and then, and says what of it goes into the curves."""
@@ -136,7 +140,7 @@ class Trainer:
         """Seconds of a step of each stage, found by trying a forward and a backward pass."""
         found = []
         for number, stage in enumerate(self._recipe.stages):
-            with self._ready(stage) as objective:
+            with self._explained(), self._ready(stage) as objective:
                 batches = self._batches(stage, number)
                 tries = []
                 for step in range(2):
@@ -164,13 +168,12 @@ class Trainer:
         Raises
         ------
         UserError
-            When the disk is full, memory runs out or the loss is no number; the last state is whole.
+            When the disk is full, memory runs out, the GPU fails or the loss is no number; the last state is whole.
         """
-        device = self._accelerator.device
-        with explained(device, "Train thriftily (gradient checkpointing), or with fewer windows in a batch."):
-            spans = shares(
-                [round(1e6 * cost * stage.steps) for cost, stage in zip(self.costs, self._recipe.stages, strict=True)]
-            )
+        spans = shares(
+            [round(1e6 * cost * stage.steps) for cost, stage in zip(self.costs, self._recipe.stages, strict=True)]
+        )
+        with self._explained(), self._curves or nullcontext():
             while self._moment.stage < len(self._recipe.stages):
                 stage = self._recipe.stages[self._moment.stage]
                 self._teach(stage, progress.part(*spans[self._moment.stage], f"Training: {stage.name}"), watch)
@@ -251,13 +254,15 @@ class Trainer:
             loss = objective(batch, draw) / stage.accumulate
             self._accelerator.backward(loss)
             total += float(loss.detach())
-        if not total < float("inf"):
+        norm = float(self._accelerator.clip_grad_norm_(objective.parameters(), stage.limit))
+        scaled = self._accelerator.scaler is not None  # it leaves out steps whose gradients are too large for fp16
+        broken = not (total < math.inf and (scaled or norm < math.inf))
+        if broken:  # said before it gets into the weights, and so into a state
             raise UserError(
                 f'The training diverged in the stage "{stage.name}", at step {step}.',
                 "Begin anew under another name: in 32 bits, or by a recipe with a lower rate.",
                 title="Training diverged",
             )
-        self._accelerator.clip_grad_norm_(objective.parameters(), stage.limit)
         for optimizer in optimizers.values():
             optimizer.step()
         return total
@@ -276,6 +281,9 @@ class Trainer:
         objective.zero_grad()  # what is frozen next would count in its gradient's norm
         self._accelerator.free_memory()
 
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._accelerator.device, _THRIFT, _RESUME)
+
     def _batches(self, stage: Stage, number: int) -> Batches:
         accelerator = self._accelerator
         key = (self._recipe.seed, number)
@@ -285,8 +293,9 @@ class Trainer:
     @torch.no_grad()
     def _deviation(self) -> float:
         """Of the latents, as the autoencoder makes them."""
-        batches = replace(self._recipe.stages[self._moment.stage], batch=_MEASURED)
-        batch, _ = self._batches(batches, self._moment.stage).draw(0)
+        stage, key = self._recipe.stages[self._moment.stage], (self._recipe.seed, self._moment.stage)
+        measured = replace(stage, batch=_MEASURED)  # the same ones in all processes
+        batch, _ = Batches(self._clips, measured, self._model.config.frames, key, self._accelerator.device).draw(0)
         return float(encode(self._model.autoencoder, 2.0 * batch.pictures - 1.0).std())
 
     def _rescale(self, scale: float) -> None:
@@ -316,6 +325,14 @@ class Trainer:
             self._rescale(scale)
         self._model.load_state_dict(weights, strict=False)
         self._halfway = self._moment.step > 0
+
+
+def processes(cpu: bool) -> PartialState:
+    """All that train together: one, or as many as accelerate's launcher has started.
+
+    They wait hours for each other, if they must: the first one prepares clips, and validates, alone.
+    """
+    return PartialState(cpu=cpu, timeout=timedelta(hours=6))
 
 
 def fitted(

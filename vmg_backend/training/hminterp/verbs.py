@@ -22,7 +22,7 @@ from .personal import Estimate, Trained, train_on
 from .preparing import videos_in
 from .recipes import RECIPES, Recipe
 from .runs import new_model, run_folder
-from .trainer import Means
+from .trainer import Means, processes
 
 _ANALYSING = 0.1
 """Share of the whole that estimating the poses takes, where they are not known yet."""
@@ -89,7 +89,8 @@ def _read(words: argparse.Namespace, progress: Progress) -> tuple[FootageLibrary
     """The library, and the footages that are named with their poses."""
     words.footage = videos_in(words.footage)
     library = library_of(words)
-    return library, jobs.analyze(sources_of(words), library, progress.part(0.0, _ANALYSING), together=False)
+    with processes(words.device == "cpu").main_process_first():
+        return library, jobs.analyze(sources_of(words), library, progress.part(0.0, _ANALYSING), together=False)
 
 
 def _means(words: argparse.Namespace) -> Means:

@@ -1,0 +1,90 @@
+"""Why a path is as it is: what each condition charges second by second, and what would be at each cut otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph.motion_graph import MotionGraph
+from ..progress import SILENT, Progress
+from .exact import Table
+from .objective import Objective
+from .problem import Route
+from .reuse import _Search
+
+_AROUND = 1
+"""Segments on either side of a cut's own two that may change for its runner-up."""
+
+
+def explain(
+    objective: Objective, table: Table, route: Route, window: int, progress: Progress = SILENT
+) -> dict[str, Any]:
+    """Everything that a route's cost is made of, for PATH.json.
+
+    Parameters
+    ----------
+    objective : Objective
+    table : Table
+        Of the problem that the route solves.
+    route : Route
+    window : int
+        Output frames within which it shows no frame again.
+    progress : Progress
+
+    Returns
+    -------
+    dict
+        ``seconds``: for each second of the film, what each condition charges for what is shown; ``cuts``: for each cut
+        its output frame ``at``, its ``costs`` (``cuts``: its price; and each condition's) and its ``runner_up``, the
+        best film without this cut in which only the segments near it differ: how much ``dearer`` it is, the frames of
+        its own ``cuts`` there, and how much more it ``costs`` by each condition. None where there is no other.
+        All costs of ``seconds`` and ``cuts`` sum to the path's cost.
+    """
+    graph, shown, cuts = objective.graph, objective.shown_costs(route), objective.cuts_costs(route)
+    total = objective.costs(route)
+    second = float(graph.fps)
+    starts = np.unique((np.arange(np.ceil(len(route.nodes) / second)) * second).astype(int))
+    seconds = [
+        {"at": int(start), "costs": {name: float(values[start:end].sum()) for name, values in shown.items()}}
+        for start, end in zip(starts, [*starts[1:], len(route.nodes)], strict=True)
+    ]
+    told = []
+    for number, ((t, _), costs) in enumerate(zip(route.cuts, cuts, strict=True)):
+        progress.update(number / len(cuts))
+        other = runner_up(table, route, number, window)
+        entry: dict[str, Any] | None = None
+        if other is not None:
+            more = objective.costs(other)
+            entry = {
+                "dearer": other.cost - route.cost,
+                "costs": {name: more[name] - total[name] for name in total},
+                "cuts": [_cut(graph, *one) for one in other.cuts if one not in route.cuts],
+            }
+        told.append({"at": t, "costs": costs, "runner_up": entry})
+    return {"seconds": seconds, "cuts": told}
+
+
+def runner_up(table: Table, route: Route, number: int, window: int) -> Route | None:
+    """The cheapest path without cut `number` of a route that differs only near it and keeps the window.
+
+    What is beyond the next cuts but one stays. None where no other way leads from there to there.
+    """
+    hold, frames = table.problem.hold, len(route.nodes)
+    bounds = [0, *(t for t, _ in route.cuts), frames]
+    start, end = bounds[max(number - _AROUND, 0)], bounds[min(number + 2 + _AROUND, len(bounds) - 1)]
+    search = _Search(table, window)
+    barred = search.rest_kept(route, start, end, (hold if start > 0 else 0, hold if end < frames else 0))
+    at, edge = route.cuts[number]
+    barred[at - start, table.problem.target[edge]] = True
+    found = table.solve(barred, start)
+    found = found and search.dive(found, barred, start, most=6)
+    return found and search.joined(route, found, start, end)
+
+
+def _cut(graph: MotionGraph, t: int, edge: int) -> dict[str, Any]:
+    sides = {}
+    for side, node in (("from", graph.source[edge]), ("to", graph.target[edge])):
+        footage, frame = graph.footage_of(int(node))
+        sides[side] = {"footage": graph.footages[footage], "frame": frame}
+    return {"at": t, **sides}
