@@ -32,7 +32,7 @@ from vmg_backend.library import FootageLibrary
 from vmg_backend.pose.mediapipe_estimator import MediapipeEstimator
 from vmg_backend.pose.track import PoseTrack
 from vmg_backend.search.film import Film
-from vmg_backend.search.find import find_path
+from vmg_backend.search.find import find_paths
 from vmg_backend.search.path import output_joints
 from vmg_backend.search.problem import Route
 from vmg_backend.search.speech import FAINTEST_STROKE, Speech, face_jumps, hand_speed, hands_of
@@ -169,7 +169,7 @@ def measure(speeches: Path, material: Material, names: Sequence[str] = SPEECHES)
         begun = time.process_time()
         speech = Speech.read(speeches / name)
         frames = int(truths[name].seconds * fps)
-        path = find_path([footage], graph, features, frames=frames, tracks=[track], asked=[speech])
+        (path,) = find_paths([footage], graph, features, frames=frames, tracks=[track], asked=[speech])
         route = route_of(Film.of(path, graph), graph, path.cost)
         shown = shown_hands(route, graph, features, floor)
         shows[name] = shown

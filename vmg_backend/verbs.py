@@ -392,7 +392,7 @@ def _metrics(result: dict[str, Any]) -> str:
 
 def _told(path: FoundPath) -> str:
     alignment = path.beat_alignment
-    if path.audio and not path.beats:
+    if path.audio and not path.beats and not path.conditions.keys() - {"variety"}:
         return f"{path.frames} frames, {len(path.transitions)} transitions; the music has no beats that could be found"
     told = f"{path.frames} frames, {len(path.transitions)} transitions, no frame twice within {path.reuse_window:.1f} s"
     if alignment:

@@ -69,6 +69,12 @@ def test_help_loads_nothing_heavy() -> None:
         (["search", "--out", "p.json", "--seconds", "3", "--range", "0-9"], "Name the footage"),
         (["search", "--out", "p.json", "--seconds", "1e300"], "86400"),
         (["search", "--out", "p.json", "--seed", "-1"], "whole number"),
+        (["search", "--out", "p.json", "--seconds", "3", "--weight", "beat=2"], "beats, accents, music"),
+        (["search", "--out", "p.json", "--seconds", "3", "--tags", "none.json"], "none.json"),
+        (["search", "--out", "p.json", "--seconds", "3", "--text", " . "], ""),
+        (["search", "--out", "p.json", "--seconds", "3", "--start", "dance"], "NAME:FRAME"),
+        (["search", "--out", "p.json", "--seconds", "3", "--stay", "a.mp4:5-2"], "NAME:START-END"),
+        (["search", "--out", "p.json", "--speech", "none.wav"], "none.wav"),
         (["nonsense"], "--help"),
         (["cut", "x.mp4", "--out", "y.mp4", "--seconds", "3", "--fps", "fast"], "fast"),
         (["cut", "x.mp4", "--out", "y.mp4", "--seconds", "3", "--range", "9-x"], "FIRST-LAST"),
@@ -93,6 +99,47 @@ def test_user_errors_exit_2_with_one_json_object(
     assert said_why in error["message"] + error["remedy"]
     assert "Traceback" not in shown.err
     assert not list(tmp_path.glob("*.mp4"))
+
+
+@pytest.mark.long
+def test_a_search_under_many_wishes_at_once(
+    sample_library: FootageLibrary, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Actions, accents, music, an end, a longest time and takes, as a person gives them."""
+    name, files = sample.PERFORMER.name, {}
+    spans = [{"tag": "swing", "start": 2.0, "end": 9.0, "footage": name}, {"tag": "hop", "start": 12, "end": 20}]
+    for file, entries in (
+        ("labels", [{**span, "footage": name} for span in spans]),
+        ("tags", [{"tag": "hop", "start": 0, "end": 4}, {"tag": "swing", "start": 4, "end": 8}]),
+    ):
+        files[file] = tmp_path / f"{file}.json"
+        files[file].write_text(json.dumps(entries))
+    out, page = tmp_path / "take.json", tmp_path / "take.html"
+    words = ["search", sample.PERFORMER, "--library", sample_library.root, "--music", sample.MUSIC, "--seconds", 8]
+    words += ["--beats", sample.BEATS, "--labels", files["labels"], "--tags", files["tags"], "--weight", "accents=1"]
+    words += ["--weight", "music=0.5", "--longest", 3, "--end", f"{name}:100", "--takes", 2, "--report", page]
+    assert main([*map(str, words), "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["path"] for one in told["takes"]] == [str(out), str(tmp_path / "take.2.json")]
+    paths = [FoundPath.load(Path(one["path"])) for one in told["takes"]]
+    fps = float(paths[0].fps)
+    for path in paths:
+        assert set(path.conditions) == {"beats", "accents", "music", "tags"}
+        assert path.segments[-1].last == 100
+        assert (
+            max(path.transitions[k + 1].at - path.transitions[k].at for k in range(len(path.transitions) - 1))
+            <= 3 * fps
+        )
+        wanted = {"hop": (12 * fps, 20 * fps), "swing": (2 * fps, 9 * fps)}
+        for segment in path.segments:
+            middle = segment.at + segment.frames / 2
+            if abs(middle - 4 * fps) > fps:
+                first, last = wanted["hop" if middle < 4 * fps else "swing"]
+                assert first - fps / 2 <= segment.first <= segment.last <= last + fps / 2
+        reasons = path.explanation
+        parts = [sum(one["costs"].values()) for one in reasons["seconds"] + reasons["cuts"]]
+        assert sum(parts) == pytest.approx(path.cost)
+    assert "runner-up" in page.read_text()
 
 
 def test_our_faults_exit_1_and_name_the_log(

@@ -24,7 +24,7 @@ from vmg_backend.library import FootageLibrary
 from vmg_backend.progress import SILENT
 from vmg_backend.search.conditions import SearchContext
 from vmg_backend.search.exact import solve
-from vmg_backend.search.find import find_path
+from vmg_backend.search.find import find_paths
 from vmg_backend.search.labels import Label
 from vmg_backend.search.objective import Objective, SearchSettings
 from vmg_backend.search.path import Path as Performance
@@ -285,7 +285,7 @@ def test_words_of_sign_language_in_the_order_asked_for(
     graph, features = build(analyses, library, GraphSettings(threshold_scale=5.0))
     settings = SearchSettings(reuse_seconds=0.0)
     spans = [TagSpan(tag, k * seconds, (k + 1) * seconds) for k, tag in enumerate(tags.split())]
-    path = find_path(
+    (path,) = find_paths(
         [one.footage for one in analyses],
         graph,
         features,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from .. import __version__
 from ..audio.beats import Beat
@@ -106,18 +107,20 @@ def find_paths(
 
     again = any(condition.name in _REPEATING for condition in objective.conditions)
 
-    def widest(problem: Problem) -> Certified:
-        return _widest(Table(problem), settings, graph, again, progress.part(0.2, 0.7, "Searching"))
+    def widest(problem: Problem, since: float, till: float) -> Certified:
+        return _widest(Table(problem), settings, graph, again, progress.part(since, till, "Searching"))
 
     if shape.loop:
-        loop = find_loop(problem, widest, progress.part(0.2, 0.7, "Closing the loop"))
+        part = progress.part(0.2, 0.6, "Closing the loop")
+        loop = find_loop(problem, partial(widest, since=0.6, till=0.7), part)
         best = replace(loop.certified, window=min(loop.certified.window, loop.seam_window))
     else:
-        best = widest(problem)
+        best = widest(problem, 0.2, 0.7)
     found = [best]
     if takes > 1:
-        difference, part = Difference(near=round(_ALIKE * fps)), progress.part(0.7, 0.9, "Other takes")
-        others = other_takes(problem, [best.route], takes - 1, difference=difference, search=widest, progress=part)
+        difference, part = Difference(near=round(_ALIKE * fps)), progress.part(0.7, 0.88, "Other takes")
+        search = partial(widest, since=0.88, till=0.9)
+        others = other_takes(problem, [best.route], takes - 1, difference=difference, search=search, progress=part)
         found += sorted((Certified(one.route, one.bound, one.window) for one in others), key=lambda one: one.route.cost)
     table, entries = Table(problem), {footage.id: entry_of(footage) for footage in footages}
     paths = []
