@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from vmg_backend.search.conditions import BeatCondition, beat_closeness
 from vmg_backend.search.exact import Table, route_cost
+from vmg_backend.search.live import LiveSearch
 from vmg_backend.search.problem import Problem
 from vmg_backend.search.reuse import find_without_reuse, proved
 
@@ -37,6 +38,9 @@ FPS = 24.0
 HOLD = 14
 LONGEST = 120
 BEAMS = (1, 20, 100, 1000)
+LAG = 24
+"""Frames, a second, after which a live search decides."""
+LIVE_STEPS = 2000
 PREDECESSOR = (1000, 3000)
 """Frames of footage that the predecessor is given: it would take hours for more."""
 WINDOW = 20000
@@ -64,6 +68,7 @@ def measured(nodes: int, edges: int, frames: int, predecessor_frames: int) -> di
     """All figures of one size."""
     drawn = (nodes, edges, frames)
     size = {"frames": nodes, "edges": edges, "exact": alone(exact, *drawn), "longest": alone(longest, *drawn)}
+    size["live"] = alone(live, *drawn)
     if nodes <= WINDOW:
         size["no_reuse"] = alone(no_reuse, *drawn)
     for width in BEAMS:
@@ -128,6 +133,30 @@ def _exact(asked: Problem) -> dict[str, Any]:
     table.solve()
     again = round(time.process_time() - begun, 3)
     return {**first, "again_cpu_seconds": again, "cost": route.cost, "cuts": len(route.cuts)}
+
+
+def live(nodes: int, edges: int, frames: int) -> dict[str, Any]:
+    """Steps of a search that decides a second after it is told: milliseconds of CPU, the conditions' costs included."""
+    asked = problem(nodes, edges, frames)
+    begun, ready = time.process_time(), peak_mb()
+    search, spent, ways = LiveSearch(asked, LAG), [], []
+    setup = round(time.process_time() - begun, 3)
+    for step in range(LIVE_STEPS):
+        start = time.process_time()
+        search.step(asked.node_cost(step % frames), asked.cut_cost(step % frames))
+        spent.append(1e3 * (time.process_time() - start))
+        ways.append(search.ways)
+    before, after = np.array(spent[: LAG + 1]), np.array(spent[LAG + 1 :])
+    return figures(
+        begun,
+        ready,
+        setup_cpu_seconds=setup,
+        first_ms=round(float(before.max()), 2),
+        median_ms=round(float(np.median(after)), 3),
+        p99_ms=round(float(np.percentile(after, 99)), 3),
+        most_ways=max(ways[LAG + 1 :]),
+        exact=search.exact,
+    )
 
 
 def no_reuse(nodes: int, edges: int, frames: int) -> dict[str, Any]:
