@@ -363,9 +363,9 @@ def _film(parser: argparse.ArgumentParser) -> None:
 
 
 def _weight(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    if name not in WEIGHED:
-        raise argparse.ArgumentTypeError(f"{text!r} names none of {', '.join(WEIGHED)}")
+    name, equals, value = text.partition("=")
+    if name not in WEIGHED or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X with one of the names {', '.join(WEIGHED)}")
     return name, _seconds(value)
 
 

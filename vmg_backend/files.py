@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .errors import UserError
 from .progress import SILENT, Progress
@@ -48,6 +49,22 @@ def content_hash(path: Path, progress: Progress = SILENT) -> str:
             progress.check()
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_json(file: Path, option: str, remedy: str) -> Any:  # noqa: ANN401 - whatever the JSON holds
+    """What a person's JSON file holds; `option` names it on the command line.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read; with `remedy` when it is not JSON.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8-sig"))  # editors on Windows begin files with a mark
+    except OSError as error:
+        raise UserError(f"There is no file {file} that can be read.", f"Check the path given to {option}.") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, numbers or brackets without end
+        raise UserError(f"{file.name} is not JSON ({error}).", remedy) from error
 
 
 def settings_hash(settings: dict[str, object]) -> str:
@@ -107,7 +124,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def check_output(out: Path, inputs: Iterable[Path]) -> None:
-    """Make sure, before any work, that `out` can be written and is none of what is read.
+    """Make sure, before any work, that `out` can be written and is none of what is read or written, too.
 
     Raises
     ------
@@ -117,8 +134,8 @@ def check_output(out: Path, inputs: Iterable[Path]) -> None:
     if out.is_dir():
         raise UserError(f"{out} is a folder.", "Give the name of a file to write.")
     for file in inputs:
-        if out.exists() and file.exists() and out.samefile(file):
-            raise UserError(f"{out} would be written over, and it is what is read.", "Choose another name.")
+        if out.resolve() == file.resolve() or (out.exists() and file.exists() and out.samefile(file)):
+            raise UserError(f"{out} would be written over: it has another use here.", "Choose another name.")
 
 
 def check_space(folder: Path, size: float, what: str, remedy: str) -> None:

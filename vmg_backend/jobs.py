@@ -33,7 +33,7 @@ from .protocol import EngineChoice, FootageUse
 from .render import render
 from .search.conditions import Asked
 from .search.find import find_paths
-from .search.keyframes import Keyframe, load_keyframes, strangers
+from .search.keyframes import Keyframe, check_images, load_keyframes, strangers
 from .search.labels import load_labels
 from .search.music import Music
 from .search.objective import SearchSettings
@@ -323,8 +323,9 @@ def with_references(
     Raises
     ------
     UserError
-        When such a file is no video.
+        When such a file is no video, or an edited picture of a keyframe has another size than the footage.
     """
+    check_images(wish.keyframes, footages[0].size)
     others = strangers(wish.keyframes, {footage.id: footage.name for footage in footages})
     sources = {key.source: Source(FilePath(key.source)) for key in others}
     references = {}
@@ -495,28 +496,43 @@ def cut(
     return path
 
 
-def check_wish(sources: Sequence[Source], wish: WishInFiles, out: FilePath) -> None:
-    """Say what is wrong with a wish before minutes of work on the footage.
+def check_wish(sources: Sequence[Source], wish: WishInFiles, *outs: FilePath) -> None:
+    """Say what is wrong with a wish, and with the files that its result is written to, before minutes of work.
 
     Raises
     ------
     UserError
     """
-    check_output(out, [*(source.path for source in sources), *wish.files])
+    keys = load_keyframes(wish.keyframes) if wish.keyframes else []
+    given = [*(source.path for source in sources), *wish.files]
+    given += [file for key in keys for file in (key.file, key.image) if file]
+    for number, out in enumerate(outs):
+        check_output(out, [*given, *outs[:number]])
     length_of(wish)
+    if wish.speech is not None:
+        audio_seconds(wish.speech)
     list(_told(wish))
+    idle = {
+        "--labels": wish.labels and not (wish.tags or wish.text is not None),
+        "--synonyms": wish.synonyms and wish.text is None,
+        "--weight speech": "speech" in wish.weights and not wish.speech,
+        "--weight music": wish.weights.get("music") and not wish.music,
+        "--weight tags": "tags" in wish.weights and not wish.tags,
+        "--weight text": "text" in wish.weights and wish.text is None,
+    }
+    for word in (word for word, without in idle.items() if without):
+        raise UserError(f"{word} says something about what is not asked for.", "Leave it out, or ask for that, too.")
+    if wish.takes > 1 and wish.shape.loop:
+        raise UserError("Other takes of a loop cannot be found yet.", "Leave out --takes or --loop.")
     if wish.beats is not None and not load_beats(wish.beats):
         raise UserError(f"{wish.beats.name} holds no beats.", "Leave --beats out to have them detected.")
-    if wish.keyframes is not None:
-        load_keyframes(wish.keyframes)
 
 
 def check_cut(sources: Sequence[Source], wish: WishInFiles, out: FilePath) -> None:
     """The same for a whole cut."""
     if out.suffix.lower() not in SUFFIXES:
         raise UserError(f"A film cannot be written as {out.name}.", f"End the name in {', '.join(SUFFIXES)}.")
-    check_wish(sources, wish, out)
-    check_output(path_file(out), [source.path for source in sources])
+    check_wish(sources, wish, out, path_file(out))
 
 
 def path_file(out: FilePath) -> FilePath:

@@ -192,6 +192,9 @@ class FootageLibrary:
             )
         seen = [self.look(*both) for both in zip(footages, tracks, strict=True)] if len(footages) > 1 else []
         groups = looks.groups(seen) if seen and not settings.mix else [0] * len(footages)
+        for (_, other), why in looks.reasons(seen, groups).items():
+            apart = ", ".join(footage.name for footage, group in zip(footages, groups, strict=True) if group == other)
+            warnings.warn(f"{apart}: not cut together with the footage before ({why}; --mix does)", stacklevel=2)
         given = [_given(footage, features, number) for number, footage in enumerate(footages)]
         key = settings_hash(
             {"version": FEATURES_VERSION, "settings": asdict(settings), "footages": given, "groups": groups}

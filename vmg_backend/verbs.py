@@ -45,10 +45,14 @@ from .render import render as render_film
 from .search.objective import SearchSettings
 from .search.path import Path as FoundPath
 from .search.shape import Shape, Stay, frame_named
+from .search.tags import RATE
 from .training.mocap import read_motions, split
 from .words import library_of, sources_of
 
 Words = argparse.Namespace
+
+_MUCH = 0.5
+"""s without the right action that are worth a word."""
 
 _ACTIONS_SCALE = 5.0
 """Threshold scale where actions are asked for: clips of one action each have few ways between them. Of 20 random films
@@ -138,9 +142,6 @@ def graph(words: Words, progress: Progress) -> dict[str, Any]:
     if feasible.library is not None:
         summary += f"\nstraight lines would do for {feasible.library:.0%} of its gaps of half a second"
     footages = [one.footage for one in analyses]
-    for number in range(1, 1 if words.mix else max(group) + 1):
-        others = ", ".join(one.name for one, own in zip(footages, group, strict=True) if own == number)
-        summary += f"\nnot mixed with the rest: {others} ({apart[f'1 and {number + 1}']}; --mix does)"
     if words.report:
         title = "Motion graph of " + ", ".join(one.name for one in footages[:3]) + (" ..." if footages[3:] else "")
         report, page = inspect_graph(built, features, footages, title, progress.part(0.9, 1.0))
@@ -153,9 +154,8 @@ def graph(words: Words, progress: Progress) -> dict[str, Any]:
 def search(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg search``."""
     wish = _wish(words)
-    jobs.check_wish(sources_of(words), wish, words.out)
-    if words.report:
-        check_output(words.report, [*(source.path for source in sources_of(words)), *wish.files])
+    files = [words.out, *(words.out.with_suffix(f".{number}.json") for number in range(2, words.takes + 1))]
+    jobs.check_wish(sources_of(words), wish, *files, *([words.report] if words.report else []))
     library = library_of(words)
     analyses = jobs.analyze(sources_of(words), library, progress.part(0.0, 0.6))
     graph, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.6, 0.8))
@@ -163,10 +163,12 @@ def search(words: Words, progress: Progress) -> dict[str, Any]:
     footages = [analysis.footage for analysis in analyses]
     asked = jobs.with_references(asked, footages, library, progress.part(0.84, 0.86, "Poses of keyframes"))
     paths = jobs.search(analyses, graph, features, asked, progress.part(0.86, 1.0))
-    files = [words.out, *(words.out.with_suffix(f".{number}.json") for number in range(2, len(paths) + 1))]
+    files = files[: len(paths)]
     for path, file in zip(paths, files, strict=True):
         path.save(file)
     written = [f"{_told(path)}\n{file}" for path, file in zip(paths, files, strict=True)]
+    if len(paths) < words.takes:
+        written.append(f"no more than {len(paths)} takes that differ at half of their frames were found")
     if words.report:
         with writing(words.report) as temporary:
             temporary.write_text(path_page(paths[0].as_dict(), words.out.name), encoding="utf-8")
@@ -400,6 +402,9 @@ def _told(path: FoundPath) -> str:
             f"\nbeat alignment {alignment['score']:.2f} (straight footage at best {alignment['straight_score']:.2f}), "
             f"beats hit {alignment['hit_rate']:.0%} (straight {alignment['straight_hit_rate']:.0%})"
         )
+    wrong = sum(path.costs.get(name, 0.0) / RATE for name in ("tags", "text"))
+    if wrong > _MUCH:
+        told += f"\nabout {wrong:.1f} s show no action that was asked for, or cut one short"
     better = (
         "the best there is"
         if path.gap < 1e-6

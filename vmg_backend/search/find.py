@@ -96,7 +96,7 @@ def find_paths(
     settings, shape = settings or SearchSettings(), shape or Shape()
     longest, fps = longest_half(graph), float(graph.fps)
     context = SearchContext(footages, tracks, graph, features, frames)
-    keys = sorted([*keyframes, *shape.keyframes(frames, graph.fps)], key=lambda key: key.at)
+    keys = sorted([*keyframes, *shape.keyframes(frames, graph.fps, 2 * longest)], key=lambda key: key.at)
     if any(key.costs for key in keys):
         asked = [*asked, SoftKeyframes(keys, references or {})]
     objective = Objective.of(
@@ -114,6 +114,8 @@ def find_paths(
         part = progress.part(0.2, 0.6, "Closing the loop")
         loop = find_loop(problem, partial(widest, since=0.6, till=0.7), part)
         best = replace(loop.certified, window=min(loop.certified.window, loop.seam_window))
+        ends = {t: int(best.route.nodes[t]) for t in (0, frames - 1)}
+        problem = replace(problem, pins={**problem.pins, **ends})
     else:
         best = widest(problem, 0.2, 0.7)
     found = [best]
@@ -186,6 +188,12 @@ def _widest(table: Table, settings: SearchSettings, graph: MotionGraph, again: b
         raise UserError(
             "The keyframes leave no path of this length through the footage.",
             "Move or remove a keyframe, or add footage.",
+        )
+    if problem.longest is not None:
+        raise UserError(
+            f"No path of {problem.frames / fps:.2f} s leads through the footage with at most {problem.longest} frames "
+            "between two cuts.",
+            "Give a larger --longest, or a larger --threshold-scale for more places to cut.",
         )
     raise UserError(
         f"No path of {problem.frames / fps:.2f} s leads through the footage: its longest stretch has "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..files import read_json
 from ..graph.features import MotionFeatures
 from ..progress import SILENT, Progress
 from .conditions import SearchContext
 from .exact import Table, barred_by
+from .labels import LATEST
 from .likeness import distance_to_frame, distance_to_pose
 from .path import Transition, frames_of
 from .problem import Allowed, Problem
@@ -69,6 +70,8 @@ class Keyframe:
         Where a pose is taken from instead of `footage`.
     image : Path or None
         An edited picture of the first frame: a transition leads right to it, and its engine is given this picture.
+    said : str
+        How else a person asked for it; then no other time is advised.
     """
 
     at: float
@@ -82,8 +85,11 @@ class Keyframe:
     seconds: float = math.inf
     file: Path | None = None
     image: Path | None = None
+    said: str = field(default="", compare=False)
 
     def __str__(self) -> str:
+        if self.said:
+            return self.said
         footage = self.name or self.footage or (self.file.name if self.file else "")
         what = footage if self.mode == "footage" else f"frame {self.frame} of {footage}"
         if self.mode == "avoid":
@@ -122,7 +128,7 @@ _SPECIAL: dict[str, tuple[Mode, ...]] = {
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < LATEST
 
 
 _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -149,12 +155,7 @@ def load_keyframes(file: Path) -> list[Keyframe]:
     UserError
         For a file that is not that, or that names files that cannot be read.
     """
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"There is no file {file} that can be read.", "Check the path given to --keyframes.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{file.name} is not JSON ({error}).", _REMEDY) from error
+    entries = read_json(file, "--keyframes", _REMEDY)
     if not isinstance(entries, list):
         raise UserError(f"{file.name} is not a list of keyframes.", _REMEDY)
     return sorted((_keyframe(file, index, entry) for index, entry in enumerate(entries)), key=lambda key: key.at)
@@ -184,6 +185,8 @@ def _keyframe(file: Path, index: int, entry: Any) -> Keyframe:  # noqa: ANN401 -
                 f"Leave it out, or use mode {' or '.join(_SPECIAL[key])}.",
             )
     if mode == "avoid" and "frame" not in given:
+        if "frames" in given:
+            raise UserError(f"{where} says how many frames to avoid, but not from which on.", 'Give "frame", too.')
         given |= {"frame": 0, "frames": sys.maxsize}
     return Keyframe(
         at=float(given.get("at", 0.0)),
@@ -210,10 +213,16 @@ def _existing(where: str, path: Path) -> Path:
 
 
 def _picture(where: str, path: Path) -> Path:
-    data = np.fromfile(_existing(where, path), dtype=np.uint8)
-    if not len(data) or cv2.imdecode(data, cv2.IMREAD_COLOR) is None:
+    if not _pixels(_existing(where, path)).size:
         raise UserError(f"{where} names a file {path.name} that is no picture.", "Give a PNG or JPEG file.")
     return path.resolve()
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    """A picture [H, W, 3], empty where it is none."""
+    data = np.fromfile(path, dtype=np.uint8)
+    found = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    return np.zeros((0, 0, 3), np.uint8) if found is None else np.asarray(found, np.uint8)
 
 
 # What keyframes mean for a search.
@@ -491,6 +500,8 @@ def pin_keyframes(
     no_node, no_cut = np.zeros(problem.nodes), np.zeros(len(problem.source))
     table = Table(replace(problem, node_cost=lambda _: no_node, cut_cost=lambda _: no_cut))
     met = _all(problem, placed, margin)
+    if not _feasible(table, problem, progress):
+        return problem  # nor is there a film without them, which the search says
     if met is None or not _feasible(table, met, progress):
         raise _least_shift(table, placed, margin, round(FARTHEST_SHIFT * context.fps), progress)
     return met
@@ -510,6 +521,21 @@ def with_images(
     return tuple(
         replace(one, to_image=pictures.get((one.at + one.frames, one.to.footage, one.to.frame))) for one in transitions
     )
+
+
+def check_images(keys: Iterable[Keyframe], size: tuple[int, int]) -> None:
+    """Make sure that edited pictures have the footage's size (width, height).
+
+    Raises
+    ------
+    UserError
+    """
+    for key in keys:
+        if key.image and (found := _pixels(key.image).shape[1::-1]) != tuple(size):
+            raise UserError(
+                f"The edited picture of {key} has {found[0]}x{found[1]} pixels.",
+                f"Give one of the footage's size, {size[0]}x{size[1]}.",
+            )
 
 
 def strangers(keys: Iterable[Keyframe], names: Mapping[str, str]) -> list[Keyframe]:
@@ -629,7 +655,8 @@ def _least_shift(table: Table, placed: list[_Placed], margin: int, farthest: int
     for distance in range(1, farthest + 1):
         progress.update(distance / farthest)
         for index in range(culprit, max(culprit - 2, -1), -1):
-            for by in (distance, -distance) if placed[index].key.mode != "avoid" else ():
+            still = placed[index].key.said or placed[index].key.mode == "avoid"
+            for by in () if still else (distance, -distance):
                 moved = replace(placed[index], at=placed[index].at + by)
                 if met([*placed[:index], moved, *placed[index + 1 :]]):
                     return UserError(
@@ -637,6 +664,11 @@ def _least_shift(table: Table, placed: list[_Placed], margin: int, farthest: int
                         f"Move {placed[index].key} by {distance} frame{'s' if distance > 1 else ''} "
                         f"{'later' if by > 0 else 'earlier'}.",
                     )
+    if key.said:
+        return UserError(
+            f"The film cannot be as asked for: nothing leads to {key} in time.",
+            "Choose another frame, another length (--seconds), or more ways to cut (--threshold-scale, --mix).",
+        )
     other = "give it a larger tolerance" if key.tolerance else "choose another frame"
     return UserError(
         f"The keyframes cannot all be met: nothing leads to {key} in time.",

@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..files import write_json
+from ..files import read_json, write_json
 from ..footage import Footage
+
+LATEST = 1e9
+"""s, later than any time in footage or film."""
 
 
 @dataclass(frozen=True)
@@ -152,14 +155,9 @@ def read_spans(file: Path, option: str, example: str) -> list[dict[str, Any]]:
         For a file that is not that.
     """
     remedy = f"Write a list like [{example}]."
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"There is no file {file} that can be read.", f"Check the path given to {option}.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{file.name} is not JSON ({error}).", remedy) from error
-    if not isinstance(entries, list):
-        raise UserError(f"{file.name} is not a list.", remedy)
+    entries = read_json(file, option, remedy)
+    if not isinstance(entries, list) or not entries:
+        raise UserError(f"{file.name} is not a list with entries.", remedy)
     wanted: dict[str, Any] = json.loads(example)
     for index, entry in enumerate(entries):
         if not isinstance(entry, dict) or not wanted.keys() <= entry.keys():
@@ -180,8 +178,8 @@ def check_span(tag: Any, start: Any, end: Any, where: str) -> None:  # noqa: ANN
     """
     if not isinstance(tag, str) or not tag_key(tag):
         raise UserError(f"{where} has no tag with words.", 'Write "tag" as the name of an action.')
-    numbers = all(type(value) in (int, float) and math.isfinite(value) for value in (start, end))  # bool is an int
-    if not numbers or not 0 <= start < end:
+    numbers = all(type(value) in (int, float) for value in (start, end))  # bool is an int
+    if not numbers or not 0 <= start < end < LATEST:
         raise UserError(
             f'{where}, "{tag}", does not last from one time to a later one.',
             'Give "start" and "end" in seconds from 0 on, "start" first.',

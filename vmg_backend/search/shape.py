@@ -69,8 +69,10 @@ class Shape:
     stay: tuple[Stay, ...] = ()
     loop: bool = False
 
-    def keyframes(self, frames: int, fps: Fraction) -> list[Keyframe]:
+    def keyframes(self, frames: int, fps: Fraction, room: int = 0) -> list[Keyframe]:
         """All of it but the loop as keyframes of a film of `frames` frames, by time.
+
+        Where it goes from one footage to the next without a pause, `room` frames are left for the transition.
 
         Raises
         ------
@@ -84,11 +86,19 @@ class Shape:
                 raise UserError(
                     f"The film ends before it shall stay in {one.footage} ({one.start:g} s).", "Name an earlier time."
                 )
-            keys.append(Keyframe(float(first / fps), one.footage, 0, min(end, frames) - first, mode="footage"))
+            end = min(end, frames)
+            others = [other for other in self.stay if other.footage != one.footage]
+            if any(other.end is not None and 0 <= first - frames_of(other.end, fps) < room for other in others):
+                first += room // 2
+            if any(0 <= frames_of(other.start, fps) - end < room for other in others if other.start > one.start):
+                end -= room - room // 2
+            said = f"--stay {one.footage}" + (f" from {one.start:g} s on" if one.start else "")
+            keys.append(Keyframe(float(first / fps), one.footage, 0, max(end - first, 1), mode="footage", said=said))
         if self.start:
-            keys.append(Keyframe(0.0, *self.start, frames=1))
+            keys.append(Keyframe(0.0, *self.start, frames=1, said=f"--start {self.start[0]}:{self.start[1]}"))
         if self.end:
-            keys.append(Keyframe(float((frames - 1) / fps), *self.end, frames=1))
+            said = f"--end {self.end[0]}:{self.end[1]}"
+            keys.append(Keyframe(float((frames - 1) / fps), *self.end, frames=1, said=said))
         return sorted(keys, key=lambda key: key.at)
 
 
@@ -208,6 +218,10 @@ def find_loop(problem: Problem, search: Callable[[Problem], Certified], progress
         When there is no loop of this length.
     """
     loop = cheapest_loop(problem, progress=progress)
+    if loop is None and problem.pins.get(0, -1) in problem.runs[:, 0]:
+        raise UserError(
+            "A loop cannot begin with the first frame of a shot: nothing comes before it.", "Begin it further on."
+        )
     if loop is None:
         raise UserError(
             f"No loop of {problem.frames} frames leads through the footage: it needs a cut, with {problem.hold} frames "

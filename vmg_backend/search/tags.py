@@ -155,6 +155,9 @@ def check_known(tags: Sequence[str], actions: Actions) -> None:
 
 def label_remedy(actions: Actions) -> str:
     """What a person can do who asked for an action that there is not."""
+    if actions.elsewhere:
+        names = ", ".join(actions.elsewhere[:5])
+        return f"The labels speak of {names}, which is none of this footage: write its file's name in them."
     shown = list(actions.stretches)[:20]
     more = ", ..." if len(actions.stretches) > len(shown) else ""
     return f"Label footage with it, or ask for one of: {', '.join(shown)}{more}." if shown else "Label footage with it."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..files import read_json
 from ..models import find_model, installed
 from ..progress import Progress
 from .conditions import Condition, SearchContext
@@ -264,12 +264,7 @@ def load_synonyms(file: Path | None = None) -> Synonyms:
 
 def _groups(file: Path) -> Synonyms:
     remedy = 'Write a list of lists of words, like [["wave", "greet", "hello"]].'
-    try:
-        groups = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"There is no file {file} that can be read.", "Check the path given to --synonyms.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{file.name} is not JSON ({error}).", remedy) from error
+    groups = read_json(file, "--synonyms", remedy)
     good = isinstance(groups, list) and all(
         isinstance(group, list) and all(isinstance(entry, str) and stems(entry) for entry in group) for group in groups
     )
