@@ -89,6 +89,26 @@ def test_files_are_checked_without_footage(tmp_path: Path, content: str, says: s
         load_labels(file)
 
 
+@pytest.mark.parametrize("end", ["1" + 400 * "0", "1" + 5000 * "0"])
+def test_numbers_without_end_are_no_times(tmp_path: Path, end: str) -> None:
+    file = tmp_path / "labels.json"
+    file.write_text(f'[{{"tag": "wave", "start": 0, "end": {end}, "footage": "a.mp4"}}]')
+    with pytest.raises(UserError):
+        load_labels(file)
+
+
+def test_brackets_without_end_are_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text(100_000 * "[")
+    with pytest.raises(UserError, match="is not JSON"):
+        load_labels(tmp_path / "labels.json")
+
+
+def test_the_mark_that_some_editors_begin_with_is_read_over(tmp_path: Path) -> None:
+    text = '[{"tag": "wave", "start": 0, "end": 1, "footage": "a.mp4"}]'
+    (tmp_path / "labels.json").write_text(text, encoding="utf-8-sig")
+    assert load_labels(tmp_path / "labels.json") == (Label("wave", 0.0, 1.0, "a.mp4"),)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no file"):
         load_labels(tmp_path / "nothing.json")

@@ -178,8 +178,21 @@ def test_pinned_ends_and_staying_are_keyframes() -> None:
         Keyframe(1.0, "b", 0, 15, mode="footage"),
         Keyframe(9.9, "b", 9, 1),
     ]
+    switching = Shape(stay=(Stay("a", 0.0, 2.0), Stay("b", 2.0, 4.0), Stay("b", 4.0, 5.0)))
+    assert switching.keyframes(50, Fraction(10), room=6) == [  # a transition may lie across the switch
+        Keyframe(0.0, "a", 0, 17, mode="footage"),
+        Keyframe(2.3, "b", 0, 17, mode="footage"),
+        Keyframe(4.0, "b", 0, 10, mode="footage"),
+    ]
     with pytest.raises(UserError, match="ends before"):
         Shape(stay=(Stay("a", 10.0, 12.0),)).keyframes(100, Fraction(10))
+
+
+def test_a_loop_cannot_begin_where_nothing_comes_before() -> None:
+    problem = small_problem(0)
+    problem = replace(problem, pins={0: int(problem.runs[0, 0])})
+    with pytest.raises(UserError, match="first frame of a shot"):
+        find_loop(problem, searched)
 
 
 def test_words_of_the_command_line() -> None:
