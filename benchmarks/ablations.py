@@ -24,7 +24,6 @@ from safetensors.torch import save_file
 
 from vmg_backend.evaluation.picture_metrics import likeness
 from vmg_backend.files import settings_hash
-from vmg_backend.interpolation.fill import Material
 from vmg_backend.interpolation.guide import PoseGuide, shipped_guide
 from vmg_backend.interpolation.hminterp.config import TINY as TINY_CONFIG
 from vmg_backend.interpolation.hminterp.model import HMInterp
@@ -38,7 +37,7 @@ from vmg_backend.training.hminterp.preparing import prepare
 from vmg_backend.training.hminterp.recipes import PERSONAL, Ablation, Recipe, Stage, ablations
 from vmg_backend.training.hminterp.runs import Run
 from vmg_backend.training.hminterp.trainer import Means, Trainer
-from vmg_backend.training.hminterp.validation import TrueGap, filled, true_gap
+from vmg_backend.training.hminterp.validation import TrueGap, filled, held_out_gaps
 
 CONFIG = replace(
     TINY_CONFIG, name="ablation", frames=14, size=48, latent_channels=8, steps=6, sampler="dpm++", guidance=1.0,
@@ -78,11 +77,10 @@ def main() -> None:
     words = parser.parse_args()
     library = FootageLibrary(words.library) if words.library else FootageLibrary()
     (analysis,) = analyze([Source(words.footage, words.fps)], library)
-    material = Material(analysis.footage, analysis.track, library.plate(analysis.footage))
     # As much context as any row needs, so that all have the same clips and gaps.
     widest = replace(CONFIG, context=3, frames=CONFIG.made + 6)
     clips = prepare([analysis], widest, words.folder / "clips")
-    gaps = [true_gap(material, one) for one in sorted(clips.held_out, key=lambda one: not one.fast)][: words.gaps]
+    gaps = sorted(held_out_gaps(clips, [analysis], library), key=lambda one: not one.fast)[: words.gaps]
     base = replace(RECIPE, config=replace(CONFIG, aspect=clips.aspect)).scaled(words.share)
     rows = [row for row in ablations(base) if not words.rows or row.name in words.rows]
     scores: dict[str, list[list[dict[str, float]]]] = {row.name: [] for row in rows}

@@ -23,7 +23,6 @@ import numpy as np
 
 from vmg_backend.evaluation.picture_metrics import Likeness, likeness
 from vmg_backend.interpolation.engines import make_engine
-from vmg_backend.interpolation.fill import Material
 from vmg_backend.interpolation.guide import shipped_guide
 from vmg_backend.interpolation.hminterp.config import TINY
 from vmg_backend.interpolation.hminterp.model import HMInterp
@@ -38,7 +37,7 @@ from vmg_backend.training.hminterp.one_shot import JOINT, TWO_STAGES, tune
 from vmg_backend.training.hminterp.personal import engine_of, train_on
 from vmg_backend.training.hminterp.preparing import prepare
 from vmg_backend.training.hminterp.recipes import PERSONAL, Stage
-from vmg_backend.training.hminterp.validation import TrueGap, filled, true_gap
+from vmg_backend.training.hminterp.validation import TrueGap, filled, held_out_gaps, over
 
 CONFIG = replace(
     TINY, name="one-shot", frames=LENGTH + 2, latent_channels=8, steps=6, sampler="dpm++", guidance=1.0,
@@ -78,8 +77,7 @@ def main() -> None:
         last, seen = replace(recipe, stages=recipe.stages[2:]), HMInterp.load(eyes)
         train_on([a], library, "base", last, begin=seen, progress=said())
     clips = prepare([b], HMInterp.load(base).config, words.folder / "b", progress=said())
-    material = Material(b.footage, b.track, library.plate(b.footage))
-    gaps = [true_gap(material, each) for each in clips.held_out[: words.gaps]]
+    gaps = held_out_gaps(clips, [b], library)[: words.gaps]
     scores = {name: measured(gaps, make_engine(EngineChoice(name))) for name in ("fade", "flow")}
     scores["untuned"] = measured(gaps, engine_of(HMInterp.load(base), shipped_guide()))
     parameters = 0
@@ -99,7 +97,7 @@ def main() -> None:
         "config": HMInterp.load(base).config.as_dict(),
         "parameters": {"model": sum(each.numel() for each in HMInterp.load(base).parameters()), "adapters": parameters},
         "means": {name: means(each) for name, each in scores.items()},
-        "two stages over": {name: interval(best - near(each)) for name, each in scores.items() if name != "two stages"},
+        "two stages over": {name: over(best - near(each)) for name, each in scores.items() if name != "two stages"},
     }
     print(json.dumps(result, indent=1))
     if words.out:
@@ -125,12 +123,6 @@ def near(scores: list[Likeness]) -> np.ndarray:
 
 def means(scores: list[Likeness]) -> dict[str, float]:
     return {name: round(float(np.mean([getattr(each, name) for each in scores])), 3) for name in vars(scores[0])}
-
-
-def interval(differences: np.ndarray) -> dict[str, float]:
-    drawn = np.random.default_rng(0).choice(differences, (10_000, len(differences))).mean(1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {"mean": round(float(differences.mean()), 3), "low": round(float(low), 3), "high": round(float(high), 3)}
 
 
 def said() -> Progress:

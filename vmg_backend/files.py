@@ -119,8 +119,13 @@ def writing_folder(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, value: object) -> None:
     """Write `value` as JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, whole or not at all."""
     with writing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def check_output(out: Path, inputs: Iterable[Path]) -> None:

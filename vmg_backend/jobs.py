@@ -22,6 +22,7 @@ from .graph.features import MotionFeatures, motion_features
 from .graph.motion_graph import MotionGraph
 from .interpolation.custom_poses import SUFFIXES as SUFFIXES_OF_POSES
 from .interpolation.custom_poses import Posed, WantedPoses, check_led, poses_of_file, poses_of_track
+from .interpolation.edited import edited_picture
 from .interpolation.engines import make_engine
 from .interpolation.fill import Material, fill_transitions
 from .interpolation.interpolator import Interpolator
@@ -33,7 +34,7 @@ from .protocol import EngineChoice, FootageUse
 from .render import render
 from .search.conditions import Asked
 from .search.find import find_paths
-from .search.keyframes import Keyframe, check_images, load_keyframes, strangers
+from .search.keyframes import Keyframe, load_keyframes, strangers
 from .search.labels import load_labels
 from .search.music import Music
 from .search.objective import SearchSettings
@@ -325,7 +326,9 @@ def with_references(
     UserError
         When such a file is no video, or an edited picture of a keyframe has another size than the footage.
     """
-    check_images(wish.keyframes, footages[0].size)
+    for key in wish.keyframes:
+        if key.image:
+            edited_picture(str(key.image), footages[0].size)
     others = strangers(wish.keyframes, {footage.id: footage.name for footage in footages})
     sources = {key.source: Source(FilePath(key.source)) for key in others}
     references = {}

@@ -25,7 +25,7 @@ from .evaluation.linear_feasibility import linear_feasibility
 from .evaluation.motion_page import motion_page
 from .evaluation.motion_sources import footage_gaps, mocap_gaps
 from .evaluation.path_page import path_page
-from .files import cache_root, check_output, writing
+from .files import cache_root, check_output, write_text
 from .footage import VideoWriter
 from .graph.build import GraphSettings
 from .graph.looks import groups, reasons
@@ -145,8 +145,7 @@ def graph(words: Words, progress: Progress) -> dict[str, Any]:
     if words.report:
         title = "Motion graph of " + ", ".join(one.name for one in footages[:3]) + (" ..." if footages[3:] else "")
         report, page = inspect_graph(built, features, footages, title, progress.part(0.9, 1.0))
-        with writing(words.report) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        write_text(words.report, page)
         result, summary = {**result, "report": report}, f"{summary}\n{words.report}"
     return {**result, "summary": summary}
 
@@ -170,8 +169,7 @@ def search(words: Words, progress: Progress) -> dict[str, Any]:
     if len(paths) < words.takes:
         written.append(f"no more than {len(paths)} takes that differ at half of their frames were found")
     if words.report:
-        with writing(words.report) as temporary:
-            temporary.write_text(path_page(paths[0].as_dict(), words.out.name), encoding="utf-8")
+        write_text(words.report, path_page(paths[0].as_dict(), words.out.name))
         written.append(str(words.report))
     takes = [
         {"path": str(file), "cost": path.cost, "bound": path.bound} for path, file in zip(paths, files, strict=True)
@@ -354,8 +352,7 @@ def evaluate_motion(words: Words, progress: Progress) -> dict[str, Any]:
     if words.page:
         shown = {name: methods[name] for name in ("linear", "hermite", "mdm")}
         page = motion_page(gaps, shown, result, "In-betweens beside real motion")
-        with writing(words.page) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        write_text(words.page, page)
     return {**result, "summary": motion.told(result)}
 
 

@@ -256,6 +256,25 @@ def scripted(parts, monkeypatch):
     return parts
 
 
+@pytest.fixture
+def hardware(scripted, monkeypatch):
+    """The module, with a backend that is installed with HMInterp."""
+    environment, installation = (
+        importlib.import_module(f"{scripted.jobs.__package__}.{name}") for name in ("environment", "installation")
+    )
+    monkeypatch.setattr(installation, "status", lambda: environment.Status(environment.State.READY))
+    monkeypatch.setattr(installation, "has_hminterp", lambda: True)
+    found = importlib.import_module(f"{scripted.jobs.__package__}.hardware")
+    found.forget()
+    yield found
+    found.forget()
+
+
+@pytest.fixture
+def records(scripted):
+    return importlib.import_module(f"{scripted.jobs.__package__.rpartition('.')[0]}.vmg_backend.protocol")
+
+
 @pytest.fixture(scope="session")
 def sample_library(tmp_path_factory):
     """One for all tests, so that the sample is analysed once; never where VMG_SAMPLE_LIBRARY holds its analysis."""

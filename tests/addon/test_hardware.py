@@ -10,25 +10,6 @@ import pytest
 
 
 @pytest.fixture
-def hardware(scripted, monkeypatch):
-    """The module, with a backend that is installed with HMInterp."""
-    environment, installation = (
-        importlib.import_module(f"{scripted.jobs.__package__}.{name}") for name in ("environment", "installation")
-    )
-    monkeypatch.setattr(installation, "status", lambda: environment.Status(environment.State.READY))
-    monkeypatch.setattr(installation, "has_hminterp", lambda: True)
-    found = importlib.import_module(f"{scripted.jobs.__package__}.hardware")
-    found.forget()
-    yield found
-    found.forget()
-
-
-@pytest.fixture
-def records(scripted):
-    return importlib.import_module(f"{scripted.jobs.__package__.rpartition('.')[0]}.vmg_backend.protocol")
-
-
-@pytest.fixture
 def machine(bpy, scripted):
     """The preferences, as they are at first."""
     chosen = bpy.context.preferences.addons[scripted.paths.PACKAGE].preferences

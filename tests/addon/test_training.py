@@ -8,20 +8,6 @@ import pytest
 
 
 @pytest.fixture
-def hardware(scripted, monkeypatch):
-    """The module, with a backend that is installed with HMInterp."""
-    environment, installation = (
-        importlib.import_module(f"{scripted.jobs.__package__}.{name}") for name in ("environment", "installation")
-    )
-    monkeypatch.setattr(installation, "status", lambda: environment.Status(environment.State.READY))
-    monkeypatch.setattr(installation, "has_hminterp", lambda: True)
-    found = importlib.import_module(f"{scripted.jobs.__package__}.hardware")
-    found.forget()
-    yield found
-    found.forget()
-
-
-@pytest.fixture
 def training(scripted, hardware):
     """The module, with footage in the scene."""
     scripted.add_footage()
@@ -29,11 +15,6 @@ def training(scripted, hardware):
     found.training().clear()
     yield found
     found.training().clear()
-
-
-@pytest.fixture
-def records(scripted):
-    return importlib.import_module(f"{scripted.jobs.__package__.rpartition('.')[0]}.vmg_backend.protocol")
 
 
 def learned(records, losses, checks=()):

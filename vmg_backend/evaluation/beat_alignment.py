@@ -71,9 +71,16 @@ def motion_beats(speed: NDArray[np.float64], fps: float | Fraction) -> NDArray[n
     int64 [B]
         Frame numbers, rising; frame / fps is the motion beat's time.
     """
+    return np.flatnonzero(rests(speed, fps))
+
+
+def rests(speed: NDArray[np.float64], fps: float | Fraction) -> NDArray[np.bool_]:
+    """Which speeds [..., T] are motion beats; see `motion_beats`."""
     from scipy.signal import argrelextrema
 
-    return np.asarray(argrelextrema(speed, np.less, order=motion_beat_order(fps))[0], np.int64)
+    found = np.zeros(np.shape(speed), dtype=bool)
+    found[argrelextrema(speed, np.less, axis=-1, order=motion_beat_order(fps))] = True
+    return found
 
 
 def beat_alignment_score(motion: ArrayLike, music: ArrayLike) -> float:

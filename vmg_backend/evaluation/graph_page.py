@@ -17,6 +17,7 @@ from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
 from ..progress import SILENT, Progress
 from .graph_report import ALONE, END, HEART, START, DistanceMatrix, distance_matrix, graph_report
+from .page import page
 
 Pictures = Mapping[tuple[int, int], str]
 """Data URIs by footage and frame."""
@@ -54,28 +55,17 @@ _KINDS = {
     "connector": "Dearest connectors",
 }
 
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>$title</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1240px; margin: 2em auto;
-  padding: 0 1em; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.2em; margin: 2.2em 0 .4em; } h3 { font-size: 1em; margin: 1.4em 0 .4em; }
-svg { width: 100%; height: auto; display: block; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+_STYLE = Template("""
+h2 { font-size: 1.2em; margin: 2.2em 0 .4em; } h3 { font-size: 1em; margin: 1.4em 0 .4em; }
 th:first-child, td:first-child, td.wide { text-align: left; }
 i { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; }
 figure { display: inline-block; margin: 0 1em 1em 0; vertical-align: top; }
 figure img { height: ${height}px; margin-right: 2px; } figure b { padding: 0 .4em; vertical-align: 40px; }
 figcaption { font-size: 13px; color: #555; }
 #edges:not(:checked) ~ svg .edges { display: none; }
-</style>
-</head>
-<body>
+""")
+
+_BODY = Template("""
 <h1>$title</h1>
 <p>$summary</p>
 <h2>Which frames are alike</h2>
@@ -107,8 +97,6 @@ $waits
 <p>The last frames before a cut and the first ones after it, as they are in the footage: the generated frames will stand
 in place of those nearest to the cut. The cost is given as a share of the threshold.</p>
 $samples
-</body>
-</html>
 """)
 
 
@@ -175,9 +163,8 @@ def graph_page(
     title : str
     """
     top = _brightest(matrix, graph.threshold)
-    return _PAGE.substitute(
+    body = _BODY.substitute(
         title=escape(title),
-        height=THUMBNAIL,
         summary=_summary(report),
         sampling=_sampling(matrix),
         legend=_legend(top, graph.threshold, report["connectors"]),
@@ -192,6 +179,7 @@ def graph_page(
         waits="\n".join(_wait(one, report, pictures) for one in report["waits"]) or "<p>None.</p>",
         samples=_samples(report, pictures),
     )
+    return page(title, _STYLE.substitute(height=THUMBNAIL), body)
 
 
 def _named(report: Mapping[str, Any]) -> Iterator[list[tuple[int, int]]]:

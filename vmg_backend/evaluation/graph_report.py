@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import connected_components
 
 from ..footage import Footage
+from ..graph.connectivity import heart_of, reaching
 from ..graph.features import MotionFeatures, inside
 from ..graph.matching import MatchCost
 from ..graph.motion_graph import MotionGraph
@@ -246,26 +247,17 @@ def _places(graph: MotionGraph, footage: Nodes) -> Nodes:
 
     The heart is the largest strongly connected component of each part, if it has more than one frame.
     """
-    usable = inside(graph.runs, graph.nodes)
-    steps = usable.copy()
-    steps[graph.runs[:, 1]] = False
-    playing = np.flatnonzero(steps)
-    rows, columns = np.concatenate([playing, graph.source]), np.concatenate([playing + 1, graph.target])
-    ways = csr_array((np.ones(len(rows)), (rows, columns)), shape=(graph.nodes,) * 2)
-    _, label = connected_components(ways, directed=True, connection="strong")
-    sizes, back = np.bincount(label), ways.T.tocsr()
     heart, reached, leads = (np.zeros(graph.nodes, dtype=bool) for _ in range(3))
     part = _parts(graph)[footage]
     for number in np.unique(part):
-        largest = label[part == number][np.argmax(sizes[label[part == number]])]
-        if sizes[largest] > 1:
-            here = label == largest
-            heart |= here
-            start = int(np.flatnonzero(here)[0])
-            for way, seen in ((ways, reached), (back, leads)):
-                seen[breadth_first_order(way, start, return_predecessors=False)] = True
+        runs, edges = graph.runs[part[graph.runs[:, 0]] == number], part[graph.source] == number
+        ways = (graph.nodes, runs, graph.source[edges], graph.target[edges])
+        here = heart_of(*ways)
+        heart |= here
+        leads |= reaching(*ways, here)
+        reached |= reaching(*ways, here, back=False)
     place = np.select([heart, leads, reached], [0, 1, 2], 3)
-    return np.where(usable, place, -1)
+    return np.where(inside(graph.runs, graph.nodes), place, -1)
 
 
 def _stretches(graph: MotionGraph, value: NDArray[Any]) -> Iterable[tuple[int, int]]:

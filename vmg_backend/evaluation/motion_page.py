@@ -15,6 +15,7 @@ from ..motion.gap import InBetweener, TrueGap
 from ..pose.skeletons import MOTION
 from .motion import SPEEDS, TRUTH, Filled, fill_gaps, true_speed
 from .motion_metrics import mpjpe
+from .page import page
 
 LENGTH, CONTEXT, COUNT = 24, 3, 10
 """Which gaps are shown, and how many."""
@@ -37,25 +38,15 @@ _METRICS = {
     "foot_slide": "Sliding of feet that stand, torso lengths per second",
 }
 
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>In-betweens of $length frames</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1240px; margin: 2em auto;
-  padding: 0 1em; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin: 2.2em 0 .4em; }
-svg { width: 100%; height: auto; display: block; }
-table { border-collapse: collapse; margin: .6em 0 1.6em; font-variant-numeric: tabular-nums; }
-th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+_STYLE = """
+h2 { font-size: 1.15em; margin: 2.2em 0 .4em; }
+table { margin: .6em 0 1.6em; }
 th:first-child, td:first-child { text-align: left; }
 td small { color: #777; } .best { font-weight: 600; background: #eef5ea; }
 .left { color: #1f6fb4; } .right { color: #d1592a; }
-</style>
-</head>
-<body>
+"""
+
+_BODY = Template("""
 <h1>$title</h1>
 <p>Each row shows $poses of the $length frames that were left out, from the first to the last, and at its end the paths
 of wrists and ankles through the gap, with a dot where they end. <span class="left">Left</span> and
@@ -66,8 +57,6 @@ $gaps
 <h2>All gaps</h2>
 <p>$about</p>
 $tables
-</body>
-</html>
 """)
 
 
@@ -99,7 +88,7 @@ def motion_page(
     """
     long = [gap for gap in gaps if gap.gap.length == LENGTH]
     shown = _shown(fill_gaps(_fastest(long), methods, CONTEXT)) if long else []
-    return _PAGE.substitute(
+    body = _BODY.substitute(
         title=escape(title),
         length=LENGTH,
         context=CONTEXT,
@@ -108,6 +97,7 @@ def motion_page(
         about=_about(result),
         tables="\n".join(_table(metric, result) for metric in _METRICS),
     )
+    return page(f"In-betweens of {LENGTH} frames", _STYLE, body)
 
 
 def _fastest(gaps: Sequence[TrueGap]) -> list[TrueGap]:

@@ -8,29 +8,20 @@ from html import escape
 from string import Template
 from typing import Any
 
+from .page import page
+
 _WIDTH, _HEIGHT, _LEFT, _FOOT = 1200, 260, 60, 30
 """px: the picture, its scale at the left, and the seconds below it."""
 _COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bb7733", "#888888")
 """Told apart by people who see few colours (Paul Tol's bright scheme)."""
 
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>$title</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1240px; margin: 2em auto;
-  padding: 0 1em; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin: 2em 0 .4em; }
-svg { width: 100%; height: auto; display: block; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+_STYLE = """
+h2 { font-size: 1.15em; margin: 2em 0 .4em; }
 td.wide { text-align: left; white-space: normal; }
 i { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; }
-</style>
-</head>
-<body>
+"""
+
+_BODY = Template("""
 <h1>$title</h1>
 <p>Cost $cost; no other path costs less than $bound. Below 0 is what was met, above it what was missed or paid; 1 is one
 beat that is danced instead of missed. A line marks each cut.</p>
@@ -41,8 +32,6 @@ $chart
 <table><tr><th>at, s</th><th>from</th><th>to</th>$names<th>runner-up</th></tr>
 $cuts
 </table>
-</body>
-</html>
 """)
 
 
@@ -59,7 +48,7 @@ def path_page(path: Mapping[str, Any], title: str) -> str:
     names = list(path["costs"])
     colours = {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(names)}
     by_time = {one["at"] + one["frames"] // 2: one for one in path["transitions"]}
-    return _PAGE.substitute(
+    body = _BODY.substitute(
         title=escape(title),
         cost=f"{path['cost']:.2f}",
         bound=f"{path['bound']:.2f}",
@@ -70,6 +59,7 @@ def path_page(path: Mapping[str, Any], title: str) -> str:
         names="".join(f"<th>{escape(name)}</th>" for name in names),
         cuts="\n".join(_row(one, by_time[one["at"]], path["footages"], names, fps) for one in explanation["cuts"]),
     )
+    return page(title, _STYLE, body)
 
 
 def _chart(explanation: Mapping[str, Any], frames: int, fps: float, colours: Mapping[str, str]) -> str:

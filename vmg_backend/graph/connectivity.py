@@ -58,11 +58,11 @@ def _connect(
     count = int(usable.sum())
 
     connectors: Edges = none()
-    heart = _heart(nodes, runs, source, target)
+    heart = heart_of(nodes, runs, source, target)
     if count and heart.sum() < keep * count:
         if heart.sum() <= 1:
             connectors = _first_cycle(compared, runs, progress.part(0.0, 0.4))
-            heart = _heart(nodes, runs, *_joined((source, target), connectors))
+            heart = heart_of(nodes, runs, *_joined((source, target), connectors))
         if heart.sum() > 1:
             candidates = _candidates(compared, usable, runs, _joined((source, target), connectors), heart, progress)
             connectors = _fewest(nodes, runs, (source, target), connectors, candidates, keep * count)
@@ -70,8 +70,8 @@ def _connect(
     cost = np.concatenate([cost, connectors[2]])
     connector = np.arange(len(source)) >= len(edges[0])
 
-    heart = _heart(nodes, runs, source, target)
-    leads_on = _reaching(nodes, runs, source, target, heart)
+    heart = heart_of(nodes, runs, source, target)
+    leads_on = reaching(nodes, runs, source, target, heart)
     alive = leads_on[target]  # an edge into a dead end would end the performance within a few frames
     return source[alive], target[alive], cost[alive], connector[alive], int(heart.sum())
 
@@ -95,15 +95,15 @@ def _matrix(nodes: int, runs: NDArray[np.int32], source: Nodes, target: Nodes) -
     return csr_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(nodes, nodes))
 
 
-def _heart(nodes: int, runs: NDArray[np.int32], source: Nodes, target: Nodes) -> NDArray[np.bool_]:
-    """The largest strongly connected component [N]; a single frame that cannot come again is none."""
+def heart_of(nodes: int, runs: NDArray[np.int32], source: Nodes, target: Nodes) -> NDArray[np.bool_]:
+    """The heart [N]: the largest strongly connected component; a single frame that cannot come again is none."""
     _, label = connected_components(_matrix(nodes, runs, source, target), directed=True, connection="strong")
     sizes = np.bincount(label)
     largest = int(sizes.argmax())
     return label == largest if sizes[largest] > 1 else np.zeros(nodes, dtype=bool)
 
 
-def _reaching(
+def reaching(
     nodes: int, runs: NDArray[np.int32], source: Nodes, target: Nodes, heart: NDArray[np.bool_], *, back: bool = True
 ) -> NDArray[np.bool_]:
     """Frames from which the heart can be reached (`back`), or that can be reached from it [N]."""
@@ -142,8 +142,8 @@ def _candidates(
 ) -> Edges:
     """The cheapest edge out of each frame that cannot reach the heart, and into each that cannot be reached from it."""
     nodes = compared.costs.nodes
-    leads_on = _reaching(nodes, runs, *edges, heart)
-    reached = _reaching(nodes, runs, *edges, heart, back=False)
+    leads_on = reaching(nodes, runs, *edges, heart)
+    reached = reaching(nodes, runs, *edges, heart, back=False)
     stuck = np.flatnonzero(usable & ~leads_on)
     # Entering at frame d needs a match of the frame before it.
     barred = np.flatnonzero((usable & ~reached)[1:] & usable[:-1])

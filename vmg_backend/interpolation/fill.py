@@ -22,6 +22,7 @@ from ..pose.drawing import save_skeleton
 from ..pose.track import PoseTrack
 from ..progress import SILENT, Progress, shares
 from ..search.path import Path, Transition
+from .edited import edited_bytes, edited_picture
 from .interpolator import Continuation, Frames, Gap, Interpolator
 
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -144,7 +145,7 @@ def fill(
 
 def transition_hash(transition: Transition, materials: Mapping[str, Material], engine: Interpolator, seed: int) -> str:
     """The hash of everything that decides a transition's pixels."""
-    edited = {"to_image": hashlib.sha256(_edited(transition.to_image)).hexdigest()} if transition.to_image else {}
+    edited = {"to_image": hashlib.sha256(edited_bytes(transition.to_image)).hexdigest()} if transition.to_image else {}
     return settings_hash(
         {
             **edited,
@@ -175,7 +176,7 @@ def gap_of(
     incoming = _continuation(materials[after], readers[after], j, half)
     trail = _around(materials[after], readers[after], transition.to.frame, np.arange(given))
     if transition.to_image:
-        trail[0] = _picture_of_size(transition.to_image, materials[after].footage.size)
+        trail[0] = edited_picture(transition.to_image, materials[after].footage.size)
     return Gap(
         lead=lead,
         trail=trail,
@@ -219,26 +220,6 @@ def _poses(material: Material, frame: int, around: NDArray[np.int64]) -> Side:
     joints = np.where(there[:, None, None], material.track.image[held], np.nan)
     confidence = np.where(there[:, None], material.track.confidence[held], 0.0)
     return Side(joints.astype(np.float32), confidence.astype(np.float32))
-
-
-def _edited(file: str) -> bytes:
-    try:
-        return FilePath(file).read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"The edited picture {file} of a keyframe cannot be read.", "Put it back, or take it out of the keyframe."
-        ) from error
-
-
-def _picture_of_size(file: str, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """An edited picture [H, W, 3], which must be as large as the footage."""
-    picture = cv2.imdecode(np.frombuffer(_edited(file), dtype=np.uint8), cv2.IMREAD_COLOR)
-    if picture is None or picture.shape[1::-1] != size:
-        raise UserError(
-            f"The edited picture {file} is no picture of {size[0]} x {size[1]} pixels.",
-            "Save it in the footage's size.",
-        )
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _whole(folder: FilePath, frames: int, size: tuple[int, int]) -> bool:

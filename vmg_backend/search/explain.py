@@ -11,7 +11,7 @@ from ..progress import SILENT, Progress
 from .exact import Table
 from .objective import Objective
 from .problem import Route
-from .reuse import _Search
+from .reuse import WindowSearch
 
 _AROUND = 1
 """Segments on either side of a cut's own two that may change for its runner-up."""
@@ -41,8 +41,8 @@ def explain(
         its own ``cuts`` there, and how much more it ``costs`` by each condition. None where there is no other.
         All costs of ``seconds`` and ``cuts`` sum to the path's cost.
     """
-    graph, shown, cuts = objective.graph, objective.shown_costs(route), objective.cuts_costs(route)
-    total = objective.costs(route)
+    graph, cuts = objective.graph, objective.cuts_costs(route.cuts)
+    shown = objective.shown_costs(range(len(route.nodes)), route.nodes)
     second = float(graph.fps)
     starts = np.unique((np.arange(np.ceil(len(route.nodes) / second)) * second).astype(int))
     seconds = [
@@ -55,10 +55,9 @@ def explain(
         other = runner_up(table, route, number, window)
         entry: dict[str, Any] | None = None
         if other is not None:
-            more = objective.costs(other)
             entry = {
                 "dearer": other.cost - route.cost,
-                "costs": {name: more[name] - total[name] for name in total},
+                "costs": _more(objective, route, other),
                 "cuts": [_cut(graph, *one) for one in other.cuts if one not in route.cuts],
             }
         told.append({"at": t, "costs": costs, "runner_up": entry})
@@ -73,13 +72,23 @@ def runner_up(table: Table, route: Route, number: int, window: int) -> Route | N
     hold, frames = table.problem.hold, len(route.nodes)
     bounds = [0, *(t for t, _ in route.cuts), frames]
     start, end = bounds[max(number - _AROUND, 0)], bounds[min(number + 2 + _AROUND, len(bounds) - 1)]
-    search = _Search(table, window)
+    search = WindowSearch(table, window)
     barred = search.rest_kept(route, start, end, (hold if start > 0 else 0, hold if end < frames else 0))
     at, edge = route.cuts[number]
     barred[at - start, table.problem.target[edge]] = True
     found = table.solve(barred, start)
     found = found and search.dive(found, barred, start, most=6)
     return found and search.joined(route, found, start, end)
+
+
+def _more(objective: Objective, route: Route, other: Route) -> dict[str, float]:
+    """By how much another route is dearer, by what charges it; only what differs is looked at."""
+    times = np.flatnonzero(route.nodes != other.nodes)
+    sums = [
+        objective.summed(times.tolist(), one.nodes[times], [cut for cut in one.cuts if cut not in against.cuts])
+        for one, against in ((other, route), (route, other))
+    ]
+    return {name: sums[0][name] - sums[1][name] for name in sums[0]}
 
 
 def _cut(graph: MotionGraph, t: int, edge: int) -> dict[str, Any]:

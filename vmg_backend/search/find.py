@@ -125,34 +125,32 @@ def find_paths(
         others = other_takes(problem, [best.route], takes - 1, difference=difference, search=search, progress=part)
         found += sorted((Certified(one.route, one.bound, one.window) for one in others), key=lambda one: one.route.cost)
     table, entries = Table(problem), {footage.id: entry_of(footage) for footage in footages}
+    told = tuple({"time": beat.time, "kind": beat.kind, "strength": beat.strength} for beat in beats)
     paths = []
     for number, certified in enumerate(found):
-        route, part = (
-            certified.route,
-            progress.part(0.9 + 0.1 * number / len(found), 0.9 + 0.1 * (number + 1) / len(found)),
-        )
+        route = certified.route
+        part = progress.part(0.9 + 0.1 * number / len(found), 0.9 + 0.1 * (number + 1) / len(found), "Explaining")
         segments, transitions = lay_out(route, graph)
-        paths.append(
-            Path(
-                fps=graph.fps,
-                frames=frames,
-                footages=entries,
-                segments=segments,
-                transitions=with_images(transitions, keyframes, context),
-                audio=sound,
-                beats=tuple({"time": beat.time, "kind": beat.kind, "strength": beat.strength} for beat in beats),
-                cost=route.cost,
-                bound=certified.bound,
-                gap=certified.gap,
-                costs=objective.costs(route),
-                beat_alignment=objective.alignment(route),
-                reuse_window=certified.window / fps,
-                seed=seed,
-                versions={"vmg": __version__},
-                conditions={condition.name: condition.about for condition in objective.conditions},
-                explanation=explain(objective, table, route, certified.window, part),
-            )
+        path = Path(
+            fps=graph.fps,
+            frames=frames,
+            footages=entries,
+            segments=segments,
+            transitions=with_images(transitions, keyframes, context),
+            audio=sound,
+            beats=told,
+            cost=route.cost,
+            bound=certified.bound,
+            gap=certified.gap,
+            costs=objective.costs(route),
+            beat_alignment=objective.alignment(route),
+            reuse_window=certified.window / fps,
+            seed=seed,
+            versions={"vmg": __version__},
+            conditions={condition.name: condition.about for condition in objective.conditions},
+            explanation=explain(objective, table, route, certified.window, part),
         )
+        paths.append(path)
     return paths
 
 

@@ -213,16 +213,10 @@ def _existing(where: str, path: Path) -> Path:
 
 
 def _picture(where: str, path: Path) -> Path:
-    if not _pixels(_existing(where, path)).size:
+    data = np.fromfile(_existing(where, path), dtype=np.uint8)
+    if not len(data) or cv2.imdecode(data, cv2.IMREAD_COLOR) is None:
         raise UserError(f"{where} names a file {path.name} that is no picture.", "Give a PNG or JPEG file.")
     return path.resolve()
-
-
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    """A picture [H, W, 3], empty where it is none."""
-    data = np.fromfile(path, dtype=np.uint8)
-    found = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    return np.zeros((0, 0, 3), np.uint8) if found is None else np.asarray(found, np.uint8)
 
 
 # What keyframes mean for a search.
@@ -521,21 +515,6 @@ def with_images(
     return tuple(
         replace(one, to_image=pictures.get((one.at + one.frames, one.to.footage, one.to.frame))) for one in transitions
     )
-
-
-def check_images(keys: Iterable[Keyframe], size: tuple[int, int]) -> None:
-    """Make sure that edited pictures have the footage's size (width, height).
-
-    Raises
-    ------
-    UserError
-    """
-    for key in keys:
-        if key.image and (found := _pixels(key.image).shape[1::-1]) != tuple(size):
-            raise UserError(
-                f"The edited picture of {key} has {found[0]}x{found[1]} pixels.",
-                f"Give one of the footage's size, {size[0]}x{size[1]}.",
-            )
 
 
 def strangers(keys: Iterable[Keyframe], names: Mapping[str, str]) -> list[Keyframe]:

@@ -13,9 +13,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import argrelextrema
 
-from ..evaluation.beat_alignment import joint_speed, motion_beat_order
+from ..evaluation.beat_alignment import joint_speed, motion_beat_order, rests
 from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
 from ..interpolation.interpolator import crossing_weights
@@ -34,13 +33,6 @@ _EDGES = 2000
 
 Find = Callable[[NDArray[np.float64], float | Fraction], NDArray[np.bool_] | NDArray[np.float64]]
 """Which moments of speeds [..., T] count, or how much, of any rate; a speed is NaN or infinite where it is unknown."""
-
-
-def rests(speed: NDArray[np.float64], fps: float | Fraction) -> NDArray[np.bool_]:
-    """Which speeds [..., T] are motion beats: strict local minima."""
-    found = np.zeros(speed.shape, dtype=bool)
-    found[argrelextrema(speed, np.less, axis=-1, order=motion_beat_order(fps))] = True
-    return found
 
 
 def node_motion_beats(features: MotionFeatures, find: Find = rests) -> NDArray[np.float64]:

@@ -10,20 +10,19 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
-from scipy.stats import rankdata
 
 from ..audio.beats import Beat, beats_in
 from ..audio.decode import load_audio
 from ..audio.rhythm import RATE
 from ..audio.structure import Structure, find_structure
 from ..errors import UserError
-from ..evaluation.beat_alignment import joint_speed, motion_beat_order
+from ..evaluation.beat_alignment import joint_speed, motion_beat_order, rests
 from ..graph.features import MotionFeatures
 from ..graph.motion_graph import MotionGraph
 from ..progress import SILENT, Progress
 from .conditions import BeatCondition, SearchContext
-from .motion_beats import Find, cut_motion_beats, node_motion_beats, rests
+from .levels import node_speed, rank, smooth
+from .motion_beats import Find, cut_motion_beats, node_motion_beats
 
 BAR = 1.5
 """What the beginning of a bar, or a moment that a person marked, counts against another beat of the same strength."""
@@ -183,8 +182,8 @@ class Music:
         near_phrase = accent(phrases, np.full(len(phrases), 2.0), context.frames, fps, NEAR_LINE)
         unlike = unlikeness(graph, features)
         return MusicCondition(
-            vigour=_rank(motion_energy(features), features.shown),
-            energy=_rank(level, np.ones(context.frames, dtype=bool)),
+            vigour=rank(motion_energy(features), features.shown),
+            energy=rank(level, np.ones(context.frames, dtype=bool)),
             second=self.weight * ENERGY * contrast / fps,
             phrase=self.weight * PHRASE * np.where(near > 0.5, 0.0, near_phrase),
             section=self.weight * SECTION * near,
@@ -237,13 +236,7 @@ class MusicCondition:
 
 def motion_energy(features: MotionFeatures) -> NDArray[np.float64]:
     """How lively the motion is at each node [N]: the joints' speed in the picture, px/s, meant over about a second."""
-    result = np.zeros(features.nodes)
-    fps = float(features.fps)
-    for first, last in features.runs:
-        speed = joint_speed(features.rhythm[first : last + 1], np.ones(last + 1 - first, dtype=bool)) * fps
-        speed[0] = speed[1] if len(speed) > 1 else 0.0
-        result[first : last + 1] = gaussian_filter1d(speed, BREATH * fps, mode="nearest")
-    return result
+    return smooth(node_speed(features), features, BREATH * float(features.fps))
 
 
 def unlikeness(graph: MotionGraph, features: MotionFeatures) -> NDArray[np.float64]:
@@ -258,12 +251,4 @@ def unlikeness(graph: MotionGraph, features: MotionFeatures) -> NDArray[np.float
     last = np.minimum(target + length - 1, runs[target, 1])
     before = (sums[source + 1] - sums[first]) / (source + 1 - first)[:, None]
     after = (sums[last + 1] - sums[target]) / (last + 1 - target)[:, None]
-    return _rank(np.linalg.norm(after - before, axis=1), np.ones(graph.edges, dtype=bool))
-
-
-def _rank(values: NDArray[np.float64], among: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Share of the values among those marked that are smaller, 0 to 1; 0 elsewhere."""
-    result = np.zeros(len(values))
-    if among.any():
-        result[among] = (rankdata(values[among]) - 0.5) / int(among.sum())
-    return result
+    return rank(np.linalg.norm(after - before, axis=1), np.ones(graph.edges, dtype=bool))

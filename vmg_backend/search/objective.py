@@ -164,25 +164,30 @@ class Objective:
 
     def costs(self, route: Route) -> dict[str, float]:
         """What the cost of a route is made of."""
-        costs = {"cuts": float(sum(self.price[edge] for _, edge in route.cuts))}
-        for name, shown in self.shown_costs(route).items():
-            costs[name] = float(shown.sum() + sum(one[name] for one in self.cuts_costs(route)))
-        return costs
+        return self.summed(range(len(route.nodes)), route.nodes, route.cuts)
 
-    def shown_costs(self, route: Route) -> dict[str, NDArray[np.float64]]:
-        """What each condition charges for what a route shows, by output frame [T]."""
+    def summed(
+        self, times: Sequence[int], nodes: NDArray[np.int64], cuts: Sequence[tuple[int, int]]
+    ) -> dict[str, float]:
+        """What nodes [n] cost at their output frames, and cuts, by what charges it."""
+        cutting = self.cuts_costs(cuts)
+        shown: dict[str, NDArray[np.float64]] = {"cuts": np.zeros(0), **self.shown_costs(times, nodes)}
+        return {name: float(values.sum() + sum(one[name] for one in cutting)) for name, values in shown.items()}
+
+    def shown_costs(self, times: Sequence[int], nodes: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """What each condition charges for showing nodes [n] at their output frames."""
 
         def charged(condition: Condition) -> Iterator[float]:
-            for t, node in enumerate(route.nodes):
+            for t, node in zip(times, nodes, strict=True):
                 values = condition.node_cost(t)
                 yield 0.0 if values is None else float(values[node])
 
-        return {one.name: np.fromiter(charged(one), np.float64, len(route.nodes)) for one in self.conditions}
+        return {one.name: np.fromiter(charged(one), np.float64, len(nodes)) for one in self.conditions}
 
-    def cuts_costs(self, route: Route) -> list[dict[str, float]]:
-        """The price of each cut of a route, as ``cuts``, and what each condition charges for it."""
+    def cuts_costs(self, cuts: Sequence[tuple[int, int]]) -> list[dict[str, float]]:
+        """The price of each cut, as ``cuts``, and what each condition charges for it."""
         told = []
-        for t, edge in route.cuts:
+        for t, edge in cuts:
             costs = {"cuts": float(self.price[edge])}
             for condition in self.conditions:
                 values = condition.cut_cost(t)

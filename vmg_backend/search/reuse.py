@@ -141,7 +141,7 @@ def find_without_reuse(
 
     `known` is a path that keeps the window, to be improved too.
     """
-    search = _Search(table, window)
+    search = WindowSearch(table, window)
     root = table.solve(progress=progress)
     if root is None:
         return None
@@ -156,10 +156,10 @@ def proved(table: Table, found: Certified, *, branchings: int | None = None, pro
     root = table.solve(progress=progress)
     if root is None or found.route.cost <= found.bound + ROUNDING:
         return found
-    return _Search(table, found.window).branch(root, found.route, branchings, progress) or found
+    return WindowSearch(table, found.window).branch(root, found.route, branchings, progress) or found
 
 
-class _Search:
+class WindowSearch:
     """One problem and one window."""
 
     def __init__(self, table: Table, window: int) -> None:
@@ -186,6 +186,7 @@ class _Search:
         return min(improved, key=lambda route: route.cost, default=None)
 
     def nothing(self) -> NDArray[np.bool_]:
+        """Bars nothing."""
         return np.zeros((self.frames, self.table.problem.nodes), dtype=bool)
 
     def protect(self, barred: NDArray[np.bool_], shown: Iterable[tuple[int, int]], first: int = 0) -> NDArray[np.bool_]:
@@ -203,6 +204,7 @@ class _Search:
         return barred
 
     def conflicts(self, route: Route, first: int = 0) -> list[Conflict]:
+        """The stretches that a path from output frame `first` on shows twice within the window."""
         pins = {t - first: node for t, node in self.pins.items()} if first else self.pins
         return conflicts(route.nodes, self.window, pins)
 

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import argrelextrema
-from scipy.stats import rankdata
 
 from ..audio.decode import load_audio
 from ..audio.prosody import CEPSTRA, RATE, STEP, Prosody, find_prosody
 from ..errors import UserError
-from ..evaluation.beat_alignment import joint_speed, motion_beat_order
+from ..evaluation.beat_alignment import motion_beat_order
 from ..footage import Footage
 from ..graph.features import RHYTHM_JOINTS, MotionFeatures
 from ..graph.motion_graph import MotionGraph
@@ -28,6 +27,7 @@ from ..pose.skeletons import SKELETONS
 from ..pose.track import PoseTrack
 from ..progress import SILENT, Progress
 from .conditions import BeatCondition, SearchContext
+from .levels import node_speed, rank, smooth
 from .motion_beats import Find, cut_motion_beats, node_motion_beats
 
 NEAR_STRESS = 0.08
@@ -123,8 +123,8 @@ class Speech:
             strokes=BeatCondition(motion, cuts, stress_closeness(prosody, frames, fps), self.weight, OFF_STRESS),
             moving=np.clip((speed - calm) / max(moving - calm, 1e-9), 0.0, 1.0),
             paused=paused,
-            vigour=_rank(_smooth(speed, features, PHRASE * fps), features.shown),
-            energy=_rank(energy, paused < 1.0),
+            vigour=rank(smooth(speed, features, PHRASE * fps), features.shown),
+            energy=rank(energy, paused < 1.0),
             own=own,
             heard=heard,
             unlike=_unlike(spoken, heard),
@@ -197,12 +197,7 @@ class SpeechCondition:
 
 def hand_speed(features: MotionFeatures) -> NDArray[np.float64]:
     """How fast the hands move [N], both together, torso lengths in a second; 0 outside runs."""
-    hands, result = hands_of(features), np.zeros(features.nodes)
-    for first, last in features.runs:
-        speed = joint_speed(hands.rhythm[first : last + 1], np.ones(last + 1 - first, dtype=bool))
-        speed[0] = speed[min(1, len(speed) - 1)]
-        result[first : last + 1] = np.nan_to_num(speed) * float(features.fps)
-    return result
+    return node_speed(hands_of(features))
 
 
 def hands_of(features: MotionFeatures) -> MotionFeatures:
@@ -321,18 +316,3 @@ def _unlike(own: NDArray[np.float32], heard: NDArray[np.float32]) -> float:
         return 0.0
     squares = np.square(own).sum(axis=1).mean() + np.square(heard).sum(axis=1).mean()
     return float(squares - 2.0 * own.mean(axis=0) @ heard.mean(axis=0))
-
-
-def _smooth(values: NDArray[np.float64], features: MotionFeatures, sigma: float) -> NDArray[np.float64]:
-    result = values.copy()
-    for first, last in features.runs:
-        result[first : last + 1] = gaussian_filter1d(values[first : last + 1], sigma, mode="nearest")
-    return result
-
-
-def _rank(values: NDArray[np.float64], among: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Share of the values among those marked that are smaller, 0 to 1; 0 elsewhere."""
-    result = np.zeros(len(values))
-    if among.any():
-        result[among] = (rankdata(values[among]) - 0.5) / int(among.sum())
-    return result

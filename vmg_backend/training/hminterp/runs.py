@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UserError
-from ...files import said_clearly, write_json, writing, writing_folder
+from ...files import said_clearly, write_json, write_text, writing, writing_folder
 from ...models import OWN, models_root
 from ...tensors import Kind, opened
 from .recipes import Recipe
@@ -147,8 +147,7 @@ class Curves:
             for line in read_curves(run.folder)
             if since and (line["number"], line["step"]) <= (since.stage, since.step)
         ]
-        with writing(self._file) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in self._lines), encoding="utf-8")
+        write_text(self._file, "".join(json.dumps(line) + "\n" for line in self._lines))
         if heard and self._lines:
             heard(self._lines)
         self._board: SummaryWriter | None = None

@@ -142,8 +142,8 @@ def validate(
         for kind, which in kinds.items()
         if any(which)
     }
-    over = {
-        other: _over(np.array([scores[first].person_psnr - scores[other].person_psnr for scores in found]))
+    first_over = {
+        other: over(np.array([scores[first].person_psnr - scores[other].person_psnr for scores in found]))
         for other in others
     }
     return {
@@ -152,7 +152,7 @@ def validate(
             for one, scores in zip(gaps, found, strict=True)
         ],
         "means": means,
-        "over": over,
+        "over": first_over,
     }
 
 
@@ -172,6 +172,7 @@ def _means(scores: Sequence[Likeness]) -> dict[str, float]:
     return {name: round(float(np.mean([getattr(score, name) for score in scores])), 4) for name in vars(scores[0])}
 
 
-def _over(differences: NDArray[np.float64]) -> dict[str, float]:
+def over(differences: NDArray[np.float64]) -> dict[str, float]:
+    """Mean of the differences [gaps], dB, and its 95 % interval."""
     low, high = interval(differences)
     return {"mean": round(float(differences.mean()), 3), "low": round(low, 3), "high": round(high, 3)}
