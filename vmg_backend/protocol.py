@@ -17,7 +17,7 @@ import hashlib
 import json
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,7 +80,8 @@ def _read(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - walks type
     if dataclasses.is_dataclass(kind):
         make = typing.cast("type", kind)
         hints = _hints(make)
-        required = {field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING}
+        fields, missing = dataclasses.fields(kind), dataclasses.MISSING
+        required = {one.name for one in fields if one.default is missing and one.default_factory is missing}
         if not isinstance(data, dict) or not required <= data.keys() <= hints.keys():
             raise ValueError(f"{where} is not complete, or holds more than is known")
         return make(**{name: _read(hints[name], value, f"{where}.{name}") for name, value in data.items()})
@@ -227,6 +228,8 @@ class Description:
         A sentence, where the file is damaged or cut short.
     poses : Poses or None
         None before the analysis.
+    tag : str
+        The action that its name tells ("wave_02.mp4": "wave").
     """
 
     path: str
@@ -240,6 +243,7 @@ class Description:
     frames_without_person: int | None = None
     damaged: str | None = None
     poses: Poses | None = None
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -323,18 +327,59 @@ class FoundBeats:
     tempo: float
 
 
-# suggest: Wish -> Suggested. The footages must have been analysed; what is missing is done first.
+# suggest: Suggest -> Suggested. The footages must have been analysed; what is missing is done first.
 
 
 @dataclass(frozen=True)
 class KeyAt:
-    """A keyframe: `frames` source frames of the file `path`, from `frame` on, shown from frame `at` of the take."""
+    """A keyframe: `frames` source frames of the file `path`, from `frame` on, at frame `at` of the take.
+
+    Attributes
+    ----------
+    uid : str
+    at : int
+    path : str
+        One of the footages; of a "pose" it may be another video.
+    frame, frames : int
+    mode : str
+        Of `KEY_MODES`: shown as they are; frames like these; the person posed as in these; any frames of this footage;
+        not shown anywhere in the take.
+    tolerance : float or None
+        Of "soft" and "pose": how far at most, as a share of the graph's threshold; None where the distance costs.
+    image : str
+        Of "hard": an edited picture of the first frame, to which a transition leads; "" for none.
+    """
 
     uid: str
     at: int
     path: str
     frame: int
     frames: int
+    mode: str = "hard"
+    tolerance: float | None = None
+    image: str = ""
+
+
+KEY_MODES = ("hard", "soft", "pose", "footage", "avoid")
+
+
+@dataclass(frozen=True)
+class TagAt:
+    """An action that is wanted from frame `at` of the take on, for `frames`."""
+
+    at: int
+    frames: int
+    tag: str
+
+
+@dataclass(frozen=True)
+class LabelAt:
+    """The action that source frames `first` to `last` (inclusive) of the file `path` show."""
+
+    path: str
+    first: int
+    last: int
+    tag: str
 
 
 @dataclass(frozen=True)
@@ -346,7 +391,7 @@ class Wish:
     footages : tuple of FootageUse
     frames : int
         Its length, at the footages' rate.
-    beats, keys
+    beats, keys, tags
         Conditions, from the start of the take.
     seed : int
     hold_seconds, cut_price : float
@@ -354,6 +399,18 @@ class Wish:
     reuse_seconds : float or None
         No frame again within this time; None for what the footage allows.
     library : str
+    labels : tuple of LabelAt
+        What footage shows; one without any shows what its name says.
+    text : str
+        As `vmg search --text`; "" for none.
+    music, speech : Sound or None
+        What is heard, where the take is to follow it by more than its beats.
+    weights : dict of str to float
+        By condition, of `WEIGHTS`; where not named, as there.
+    longest_seconds : float or None
+        At most this long between two cuts.
+    loop : bool
+        The take's first frame follows its last one.
     """
 
     footages: tuple[FootageUse, ...]
@@ -365,13 +422,33 @@ class Wish:
     cut_price: float = 0.1
     reuse_seconds: float | None = None
     library: str = ""
+    tags: tuple[TagAt, ...] = ()
+    labels: tuple[LabelAt, ...] = ()
+    text: str = ""
+    music: Sound | None = None
+    speech: Sound | None = None
+    weights: dict[str, float] = field(default_factory=dict)
+    longest_seconds: float | None = None
+    loop: bool = False
+
+
+WEIGHTS = {"beats": 1.0, "accents": 0.0, "music": 0.0, "tags": 1.0, "text": 1.0, "speech": 1.0}
+"""The conditions that have a weight, and what it is where nobody sets it."""
+
+
+@dataclass(frozen=True)
+class Suggest:
+    """Takes that differ visibly, best first: so many, or as many as there are."""
+
+    wish: Wish
+    takes: int = 1
 
 
 @dataclass(frozen=True)
 class Suggested:
-    """A path, as PATH.json holds it."""
+    """Paths, as PATH.json holds them."""
 
-    path: dict[str, Any]
+    paths: tuple[dict[str, Any], ...]
 
 
 # update: Update -> Updated
@@ -387,14 +464,16 @@ class Update:
         The take as it is now, hand edits included, as PATH.json.
     wish : Wish
         The conditions as they are now.
-    old_beats, old_keys
-        The conditions that the take was made for.
+    made_for : Wish
+        Those that the take was made for.
+    again : tuple of (int, int)
+        First and last frame (inclusive) of stretches of the take that are to be visibly others.
     """
 
     path: dict[str, Any]
     wish: Wish
-    old_beats: tuple[BeatAt, ...]
-    old_keys: tuple[KeyAt, ...]
+    made_for: Wish
+    again: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -403,6 +482,85 @@ class Updated:
 
     path: dict[str, Any]
     changed: tuple[int, ...]
+
+
+# ways_out: Stand -> WaysOut, where the take could go from a frame. kinds: AskKinds -> FoundKinds.
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A frame of a footage from which ways out are wanted.
+
+    Attributes
+    ----------
+    footages : tuple of FootageUse
+        Those of the take.
+    path : str
+        The file of the one.
+    frame : int
+        The source frame.
+    folder : str
+        Where pictures go.
+    ways : int
+        How many at most.
+    library : str
+    """
+
+    footages: tuple[FootageUse, ...]
+    path: str
+    frame: int
+    folder: str
+    ways: int = 6
+    library: str = ""
+
+
+@dataclass(frozen=True)
+class WayOut:
+    """A cut that can be made soon.
+
+    Attributes
+    ----------
+    after : int
+        Frames that are shown from the one that was asked about on, before the cut; at least 1.
+    path, frame
+        Where it leads: the file, and its first source frame after the cut.
+    frames : int
+        Of its transition.
+    share : float
+        Its cost as a share of the graph's threshold: how well both sides match, 0 for perfectly.
+    picture : str
+        A ``.npy``: uint8 [h, w, 3], RGB, of `frame`; sides of at most `PREVIEW_SIDE` px.
+    """
+
+    after: int
+    path: str
+    frame: int
+    frames: int
+    share: float
+    picture: str
+
+
+@dataclass(frozen=True)
+class WaysOut:
+    """The ways out, soonest first, different moments."""
+
+    ways: tuple[WayOut, ...]
+
+
+@dataclass(frozen=True)
+class AskKinds:
+    """Find kinds of motion in footages; `kinds` of them, or 0 for as many as fit."""
+
+    footages: tuple[FootageUse, ...]
+    kinds: int = 0
+    library: str = ""
+
+
+@dataclass(frozen=True)
+class FoundKinds:
+    """Spans of footage of the same kind of motion, each with a tag to be renamed ("motion 1")."""
+
+    labels: tuple[LabelAt, ...]
 
 
 QUALITIES = ("draft", "final")
@@ -755,8 +913,10 @@ METHODS: dict[str, tuple[type | None, type]] = {
     "analyze": (Footages, Descriptions),
     "conform": (Conform, Conformed),
     "beats": (Sound, FoundBeats),
-    "suggest": (Wish, Suggested),
+    "suggest": (Suggest, Suggested),
     "update": (Update, Updated),
+    "ways_out": (Stand, WaysOut),
+    "kinds": (AskKinds, FoundKinds),
     "fill": (Fill, FilledAll),
     "hardware": (Look, Hardware),
     "model": (ModelFolder, ModelHere),
