@@ -8,9 +8,11 @@ from __future__ import annotations
 
 def register() -> None:
     """Register everything in order; called by Blender when the extension is enabled."""
-    from .addon import hardware, jobs, picture, properties, registration, session, training
-    from .operators import beats, environment, final_cut, generate, keyframes, models, setup, takes
+    from .addon import hardware, jobs, picture, properties, registration, session, training, ways
+    from .operators import actions, beats, environment, final_cut, generate, keyframes, models, setup, takes
     from .operators import training as training_verbs
+    from .operators import ways as ways_verbs
+    from .ui import actions as actions_panel
     from .ui import beats as beats_panel
     from .ui import final_cut as final_cut_panel
     from .ui import generate as generate_panel
@@ -20,14 +22,15 @@ def register() -> None:
     from .ui import setup as setup_panel
     from .ui import takes as takes_panel
     from .ui import training as training_panel
+    from .ui import ways as ways_panel
 
     registration.register(  # taken back in the opposite order: a job that ends then still needs an operator
         [
-            *(hardware, picture, properties, training),
-            *(environment, setup, beats, keyframes, generate, models, training_verbs, takes, final_cut),
-            *(session, jobs),
-            *(skeleton, preferences, setup_panel, hardware_panel, beats_panel, keyframes_panel, generate_panel),
-            *(training_panel, takes_panel, final_cut_panel, menus, status, watch),
+            *(hardware, picture, properties, training, ways),
+            *(environment, setup, beats, actions, keyframes, generate, models, training_verbs, takes, ways_verbs),
+            *(final_cut, session, jobs),
+            *(skeleton, preferences, setup_panel, hardware_panel, beats_panel, actions_panel, keyframes_panel),
+            *(generate_panel, training_panel, takes_panel, ways_panel, final_cut_panel, menus, status, watch),
         ]
     )
 

@@ -23,6 +23,9 @@ _KEY_AFTER_LAST = _VERSION >= (5, 0)
 _WHOLE_KEYS = _VERSION < (4, 5)
 """Whether retiming keys lie on whole frames of the file; later on whole ones of the timeline, but are told as those."""
 
+FILE_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if _VERSION >= (4, 5) else set[str]()
+"""Of properties that name a file and may begin with "//"; before 4.5 all may."""
+
 StripType = bpy.types.Strip if hasattr(bpy.types, "Strip") else bpy.types.Sequence
 
 
@@ -305,6 +308,14 @@ def new_cross(owner: Any, name: str, channel: int, first: int, last: int, out: A
     inputs = ("input1", "input2") if _VERSION >= (4, 4) else ("seq1", "seq2")
     effect = dict(zip(inputs, (out, into), strict=True))
     return collection.new_effect(name, "CROSS", channel, first, frame_end=last, **effect)
+
+
+def new_text(owner: Any, name: str, text: str, channel: int, first: int, last: int) -> Any:  # noqa: ANN401
+    """A text strip over the timeline frames [first, last)."""
+    ends = {"length": last - first} if _OWN_SEQUENCER_SCENE else {"frame_end": last}
+    strip = strips(owner).new_effect(name, "TEXT", channel, first, **ends)
+    strip.text = text
+    return strip
 
 
 def color_icon(tag: int) -> str:

@@ -10,7 +10,7 @@ import bpy
 
 from ..vmg_backend.errors import UserError
 from . import compat, overview, paths
-from .timeline import reading, stale
+from .timeline import channels, reading, stale
 
 STANDARD_VIEW = "Standard"
 """The view transform that shows footage as it is; a new scene's AgX shifts its colours by ten levels."""
@@ -74,8 +74,7 @@ def prepare(scene: bpy.types.Scene, output: Path, *, whole_take: bool = True) ->
     take = overview.active_take(scene)
     if whole_take:
         scene.frame_start, scene.frame_end = compat.start(take), compat.end(take) - 1
-    channel = reading.keys_channel(scene)
-    if channel is not None:
+    for channel in channels.numbers(scene).values():
         scene.sequence_editor.channels[channel].mute = True
     scene.view_settings.view_transform = STANDARD_VIEW
     scene.render.use_sequencer = True
@@ -113,14 +112,13 @@ def _missing_files(scene: bpy.types.Scene) -> Iterator[Finding]:
 
 def _hidden(scene: bpy.types.Scene, take: bpy.types.MetaStrip) -> Iterator[Finding]:
     """What keeps the take from being seen."""
-    channels = scene.sequence_editor.channels
-    if take.mute or channels[take.channel].mute:
+    lanes, unseen = scene.sequence_editor.channels, channels.numbers(scene).values()
+    if take.mute or lanes[take.channel].mute:
         yield Finding(f"{take.name} is muted.", "Press its radio button in the list of takes.", blocks=True)
-    keys = reading.keys_channel(scene)
     for strip in compat.strips(scene.sequence_editor):
-        over = strip.channel > take.channel and not strip.mute and not channels[strip.channel].mute
+        over = strip.channel > take.channel and not strip.mute and not lanes[strip.channel].mute
         meets = compat.start(strip) < compat.end(take) and compat.end(strip) > compat.start(take)
-        if over and meets and strip.type != "SOUND" and strip.channel != keys:
+        if over and meets and strip.type != "SOUND" and strip.channel not in unseen:
             yield Finding(f"“{strip.name}” lies over {take.name}.", "Mute it if it should not be seen.")
 
 
@@ -148,18 +146,18 @@ def _transitions(scene: bpy.types.Scene, take: bpy.types.MetaStrip) -> Iterator[
 
 def _sound(scene: bpy.types.Scene, take: bpy.types.MetaStrip) -> Iterator[Finding]:
     first, last = compat.start(take), compat.end(take)
-    channels = scene.sequence_editor.channels
+    lanes = scene.sequence_editor.channels
     heard = [
         strip
         for strip in compat.strips(scene.sequence_editor)
         if strip.type == "SOUND"
-        and not (strip.mute or channels[strip.channel].mute)
+        and not (strip.mute or lanes[strip.channel].mute)
         and compat.start(strip) < last
         and compat.end(strip) > first
     ]
     if not heard:
         yield Finding("Nothing is heard under the take.", "Unmute the music, or add some.")
-    others = [strip.name for strip in heard if strip.vmg.role != "MUSIC"]
+    others = [strip.name for strip in heard if strip.vmg.role not in ("MUSIC", "SPEECH")]
     if others and len(others) < len(heard):
         yield Finding(f"“{others[0]}” is heard beside the music.", "Mute it if that is not meant.")
     if heard and max(compat.end(strip) for strip in heard) < last:

@@ -32,6 +32,7 @@ def note(scene: bpy.types.Scene, asked: Footages, found: Descriptions) -> None:
         if row is None:  # removed meanwhile
             continue
         row.footage, row.fps, row.frames, row.missing = one.footage, one.fps, one.frames, False
+        row.tag = one.tag
         row.width, row.height = one.size
         row.exact, row.analyzed, row.damaged = one.exact, one.analyzed, one.damaged or ""
         row.poses = json.dumps(as_json(one.poses)) if one.poses else ""
@@ -70,7 +71,7 @@ def leading(scene: bpy.types.Scene) -> bpy.types.PropertyGroup | None:
 
 
 def move_with_file(old: str, new: str) -> None:
-    """Let the rows' relative paths, which Blender does not know as such, mean the same from another folder.
+    """Let our relative paths, which Blender does not know as such, mean the same from another folder.
 
     Parameters
     ----------
@@ -82,7 +83,14 @@ def move_with_file(old: str, new: str) -> None:
     for scene in bpy.data.scenes:
         for row in scene.vmg.footages:
             if row.path.startswith("//"):
-                row.path = paths.stored(os.path.normpath(bpy.path.abspath(row.path, start=old)), new)
+                row.path = _moved(row.path, old, new)
+        for strip in reading.key_strips(scene):
+            if strip.vmg.image.startswith("//"):
+                strip.vmg.image = _moved(strip.vmg.image, old, new)
+
+
+def _moved(path: str, old: str, new: str) -> str:
+    return paths.stored(os.path.normpath(bpy.path.abspath(path, start=old)), new)
 
 
 def _copy(scene: bpy.types.Scene, row: bpy.types.PropertyGroup) -> Path:

@@ -6,7 +6,7 @@ A verb is a generator that `workflow` runs. Between two of its steps anything ma
 
 from __future__ import annotations
 
-import dataclasses
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from . import compat, footages, hardware, overview, paths
 from .failures import Failure
 from .picture import picture
 from .session import Job, SceneRef, session
-from .timeline import markers, material, reading, stale, takes
+from .timeline import actions, conditions, keys, markers, material, reading, stale, takes
 from .timeline.building import TakeLost
 from .timeline.plan import same_junction
+from .ways import ways
 from .workflow import Ask, Verb, Workflow, apply_result, blender_is_busy
 
 _workflow: list[Workflow] = []
@@ -62,8 +63,23 @@ def detect_beats(scene: bpy.types.Scene) -> Job:
 
 
 def suggest(scene: bpy.types.Scene) -> Job:
-    """Make a new take."""
+    """Make new takes, as many as the scene wants."""
     return _run(scene, _suggest)
+
+
+def suggest_part(scene: bpy.types.Scene) -> Job:
+    """Make the active take another one in the preview range, or in the segment under the playhead."""
+    return _run(scene, _suggest_part)
+
+
+def find_actions(scene: bpy.types.Scene) -> Job:
+    """Label the footage by kinds of motion, which the person names."""
+    return _run(scene, _find_actions)
+
+
+def ways_out(scene: bpy.types.Scene) -> Job:
+    """Find out where a take could go from the frame under the playhead."""
+    return _run(scene, _ways_out)
 
 
 def generate(scene: bpy.types.Scene, transitions: Sequence[int] | None = None) -> Job:
@@ -142,13 +158,15 @@ def _suggest(target: SceneRef) -> Verb:
     yield from _make_showable(target)
     scene = _scene(target)
     start, movies = reading.take_range(scene).start, footages.movies(scene)
-    wish = reading.wish(scene, paths.library_folder())
-    suggested = yield Ask("suggest", wish, "Suggest")
+    wish = conditions.wish(scene)
+    suggested = yield Ask("suggest", protocol.Suggest(wish, scene.vmg.takes_wanted), "Suggest")
 
     def insert(scene: bpy.types.Scene) -> Iterator[None]:
-        uid = yield from takes.insert_take(scene, suggested.path, movies, start, wish)
-        takes.show_take(scene, uid)
-        scene.frame_end = max(scene.frame_end, start + suggested.path["frames"] - 1)  # playback would turn back before
+        uids = []
+        for path in suggested.paths:
+            uids.append((yield from takes.insert_take(scene, path, movies, start, wish)))
+        takes.show_take(scene, uids[0])
+        scene.frame_end = max(scene.frame_end, start + wish.frames - 1)  # playback would turn back before
 
     yield from workflow().arrive(target, "Suggest Take", insert)
     scene = target.find()
@@ -175,11 +193,11 @@ def _rerender_stale(target: SceneRef) -> Verb:
     scene = _scene(target)
     take = _active(scene)
     uid, path, made_for = take.vmg.uid, takes.read_take(take), takes.wish_of(take)
-    wish = _wish_now(scene, take, path, made_for)
+    wish = conditions.wish_now(scene, take, path["frames"], made_for)
     stale_ids: Sequence[int] = stale.stale_transitions(scene, take)
     movies = footages.movies(scene)
     if wish != made_for:
-        update = protocol.Update(path, wish, made_for.beats, made_for.keys)
+        update = protocol.Update(path, wish, made_for)
         updated = yield Ask("update", update, "Update take")
         old = [one for one in path["transitions"] if one["id"] in stale_ids]
         path = updated.path
@@ -196,19 +214,58 @@ def _rerender_stale(target: SceneRef) -> Verb:
         yield from _fill(target, uid, path, stale_ids, "Re-render Stale", changed=wish != made_for)
 
 
-def _wish_now(
-    scene: bpy.types.Scene, take: bpy.types.MetaStrip, path: dict[str, Any], made_for: protocol.Wish
-) -> protocol.Wish:
-    """What the take would be asked for now, where it lies now; seed and weights stay those that it was made with."""
-    taken = reading.TakeRange(compat.start(take), path["frames"])
-    return dataclasses.replace(
-        made_for,
-        footages=reading.footage_uses(scene),
-        frames=taken.frames,
-        beats=reading.beats(scene, taken),
-        keys=reading.keys(scene, taken),
-        library=paths.library_folder(),
-    )
+def _suggest_part(target: SceneRef) -> Verb:
+    yield from _make_showable(target)
+    scene = _scene(target)
+    take = _active(scene)
+    uid, path, movies = take.vmg.uid, takes.read_take(take), footages.movies(scene)
+    wish = conditions.wish_now(scene, take, path["frames"], takes.wish_of(take))
+    again = (_part(scene, take, path),)
+    updated = yield Ask("update", protocol.Update(path, wish, takes.wish_of(take), again), "Suggest Part Again")
+
+    def insert(scene: bpy.types.Scene) -> Iterator[None]:
+        yield from takes.apply_update(scene, uid, updated.path, movies, wish)
+
+    yield from workflow().arrive(target, "Suggest Part Again", insert)
+
+
+def _part(scene: bpy.types.Scene, take: bpy.types.MetaStrip, path: dict[str, Any]) -> tuple[int, int]:
+    """First and last frame of the take in the preview range, or of its segment under the playhead."""
+    start, last = compat.start(take), path["frames"] - 1
+    if scene.use_preview_range:
+        first, end = scene.frame_preview_start - start, scene.frame_preview_end - start
+    else:
+        shown = (one for one in path["segments"] if one["at"] <= scene.frame_current - start)
+        segment = max(shown, key=lambda one: one["at"], default=path["segments"][0])
+        first, end = segment["at"], segment["at"] + segment["last"] - segment["first"]
+        if not 0 <= scene.frame_current - start <= last:
+            first, end = last + 1, last
+    if first > last or end < 0 or first > end:
+        raise UserError(f"{take.name} is not shown there.", "Move the playhead, or the preview range, onto the take.")
+    return max(first, 0), min(end, last)
+
+
+def _find_actions(target: SceneRef) -> Verb:
+    scene = _scene(target)
+    actions.check_apart(scene)  # before the work, not after it
+    asked = footages.asked_about(scene)
+    found = yield Ask("kinds", protocol.AskKinds(asked.footages, library=asked.library), "Find Actions")
+
+    def insert(scene: bpy.types.Scene) -> Iterator[None]:
+        yield from actions.write_labels(scene, found.labels)
+
+    yield from workflow().arrive(target, "Find Actions", insert)
+
+
+def _ways_out(target: SceneRef) -> Verb:
+    scene = _scene(target)
+    at = scene.frame_current
+    path, frame = keys.seen(scene, at)
+    asked = footages.asked_about(scene)
+    with tempfile.TemporaryDirectory(prefix="vmg-ways-", ignore_cleanup_errors=True) as folder:
+        stand = protocol.Stand(asked.footages, path, frame, folder, library=asked.library)
+        found = yield Ask("ways_out", stand, "Ways Out")
+        ways().show(target, at, found.ways)
 
 
 def _fill(

@@ -8,7 +8,7 @@ import bpy
 
 from ..vmg_backend.errors import UserError
 from . import compat
-from .timeline import takes
+from .timeline import channels, takes
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,13 @@ class Counts:
 def active_take(scene: bpy.types.Scene) -> bpy.types.MetaStrip | None:
     """The take that the panels work on."""
     return takes.find(scene, scene.vmg.active_take)
+
+
+def listed(scene: bpy.types.Scene, index: int, role: str) -> bpy.types.Strip | None:
+    """The strip of a list's active row, where it has the list's role."""
+    strips = compat.strips(scene.sequence_editor) if scene.sequence_editor else []
+    chosen = strips[index] if 0 <= index < len(strips) else None
+    return chosen if chosen is not None and chosen.vmg.role == role else None
 
 
 def counts(take: bpy.types.MetaStrip) -> Counts:
@@ -80,11 +87,17 @@ def fingerprint(scene: bpy.types.Scene) -> int:
     if take is None:
         return 0
     pieces = compat.strips(take)
-    keys = [strip for strip in compat.strips(scene.sequence_editor) if strip.vmg.role in ("KEY", "FOOTAGE")]
+    spoken = channels.numbers(scene, (channels.KEYS, channels.ACTIONS)).values()
+    asked = [
+        strip
+        for strip in compat.strips(scene.sequence_editor)
+        if strip.channel in spoken or strip.vmg.role in ("KEY", "ACTION", "FOOTAGE")
+    ]
     markers = tuple((marker.frame, marker.vmg.detected, marker.vmg.kind) for marker in scene.timeline_markers)
-    return hash((take.vmg.uid, take.vmg.path, markers, *(_where(strip) for strip in (take, *pieces, *keys))))
+    return hash((take.vmg.uid, take.vmg.path, markers, *(_where(strip) for strip in (take, *pieces, *asked))))
 
 
 def _where(strip: bpy.types.Strip) -> tuple[object, ...]:
-    content = compat.content_start(strip) if strip.type == "MOVIE" else 0
-    return strip.vmg.uid, strip.channel, strip.mute, compat.start(strip), compat.end(strip), content
+    content = compat.content_start(strip) if strip.type == "MOVIE" else strip.text if strip.type == "TEXT" else 0
+    said = (strip.vmg.mode, strip.vmg.tolerance, strip.vmg.image)
+    return strip.vmg.uid, strip.channel, strip.mute, compat.start(strip), compat.end(strip), content, said

@@ -1,8 +1,9 @@
-"""Small pictures in the panels: of what a transition is becoming, while it is made."""
+"""Small pictures in the panels; that of what a transition is becoming, while it is made."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import bpy.utils.previews
@@ -13,30 +14,26 @@ PAUSE = 0.05
 """Seconds between two pictures at least: more than a tick, so that no tick reads two."""
 
 
-class Icon:
-    """One picture among Blender's icons; its pixels are set, because files are read later, and kept as thumbnails."""
+class Icons:
+    """Pictures among Blender's icons; their pixels are set, because files are read later, and kept as thumbnails."""
 
     def __init__(self) -> None:
         self._icons = bpy.utils.previews.new()
         self._painted = 0
 
     @property
-    def icon(self) -> int:
-        """The icon's number; 0 without a picture."""
-        return next((int(icon.icon_id) for icon in self._icons.values()), 0)
+    def numbers(self) -> list[int]:
+        """The icons' numbers, in the order of the pictures."""
+        return [int(icon.icon_id) for icon in self._icons.values()]
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in px; 0 without a picture."""
-        return next(((icon.image_size[0], icon.image_size[1]) for icon in self._icons.values()), (0, 0))
-
-    def paint(self, picture: NDArray[np.uint8]) -> None:
-        """Show pixels [H, W, 3]."""
+    def paint_all(self, pictures: Iterable[NDArray[np.uint8]]) -> None:
+        """Show the pixels [H, W, 3] of each picture, and nothing of before."""
         self._icons.clear()
-        self._painted += 1  # Blender would show the old pixels under the old name
-        icon = self._icons.new(str(self._painted))
-        icon.image_size = picture.shape[1::-1]
-        icon.image_pixels.foreach_set(_packed(picture))
+        for picture in pictures:
+            self._painted += 1  # Blender would show the old pixels under the old name
+            icon = self._icons.new(str(self._painted))
+            icon.image_size = picture.shape[1::-1]
+            icon.image_pixels.foreach_set(_packed(picture))
 
     def clear(self) -> None:
         """Show nothing."""
@@ -45,6 +42,24 @@ class Icon:
     def close(self) -> None:
         """Give the icons back."""
         bpy.utils.previews.remove(self._icons)
+
+
+class Icon(Icons):
+    """One picture."""
+
+    @property
+    def icon(self) -> int:
+        """The icon's number; 0 without a picture."""
+        return next(iter(self.numbers), 0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px; 0 without a picture."""
+        return next(((icon.image_size[0], icon.image_size[1]) for icon in self._icons.values()), (0, 0))
+
+    def paint(self, picture: NDArray[np.uint8]) -> None:
+        """Show pixels [H, W, 3]."""
+        self.paint_all([picture])
 
 
 class Picture(Icon):

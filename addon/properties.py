@@ -22,9 +22,20 @@ from bpy.props import (
 )
 
 from . import hardware
-from .compat import StripType
+from .compat import FILE_OPTIONS, StripType
 
-ROLES = ("NONE", "FOOTAGE", "MUSIC", "KEY", "TAKE", "PIECE", "CROSS", "TRANSITION")
+ROLES = (
+    *("NONE", "FOOTAGE", "MUSIC", "KEY", "TAKE", "PIECE", "CROSS", "TRANSITION"),
+    *("SPEECH", "ACTION", "LABEL"),  # files keep the place in this list
+)
+MODES = (
+    ("hard", "Exact", "These frames are shown at this time, untouched"),
+    ("soft", "Alike", "Frames like these at this time: place, pose and motion"),
+    ("pose", "Pose", "The person is posed as here at this time, wherever they are; the strip may show any other video"),
+    ("footage", "Footage", "Any frames of this footage, for as long as the strip is"),
+    ("avoid", "Avoid", "These frames are shown nowhere in a take that the strip meets in time"),
+)
+"""What a keyframe asks for, in the protocol's words; new ones at the end, since files keep the place in this list."""
 ENGINES = (
     ("flow", "Flow", "A moving morph of the two real continuations"),
     ("fade", "Fade", "A cross fade of the two real continuations"),
@@ -54,6 +65,7 @@ class FootageRow(bpy.types.PropertyGroup):
     frames_without_person: IntProperty(
         name="Frames without a person", description="-1 until the footage was analyzed", default=-1
     )
+    tag: StringProperty(name="Action", description="The action that the file's name tells")
     poses: StringProperty(
         name="Poses", description="Where they lie and how they are drawn, as JSON; empty until analyzed"
     )
@@ -85,6 +97,10 @@ def _choose_model(self: bpy.types.PropertyGroup, number: int) -> None:
 
 def _other_model(_self: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
     hardware.outdate()
+
+
+def _weight(name: str, default: float, description: str) -> Any:  # noqa: ANN401 - bpy has no types
+    return FloatProperty(name=name, description=description, default=default, min=0.0, soft_max=4.0)
 
 
 class SceneProperties(bpy.types.PropertyGroup):
@@ -134,6 +150,47 @@ class SceneProperties(bpy.types.PropertyGroup):
         min=0.0,
         soft_max=60.0,
     )
+    longest_seconds: FloatProperty(
+        name="Longest Hold",
+        description="At most this many seconds between two cuts; 0 for no limit",
+        min=0.0,
+        soft_max=60.0,
+    )
+    loop: BoolProperty(name="Loop", description="The first frame of a new take follows its last one")
+    takes_wanted: IntProperty(
+        name="Takes",
+        description="How many takes Suggest makes, which differ visibly; the best one is shown",
+        default=1,
+        min=1,
+        max=8,
+    )
+    text: StringProperty(
+        name="Text",
+        description="What the person does, in words, for the whole take: “wave for 2 seconds, then turn”",
+    )
+    weight_beats: _weight(
+        "Beats", 1.0, "What it is worth that a movement ends on a beat and not far from any; the measure of all others"
+    )
+    weight_accents: _weight(
+        "Accents", 0.0, "What it is worth that a sharp stop is on a strong beat and not on a weak one"
+    )
+    weight_music: _weight(
+        "Music",
+        0.0,
+        "What a second costs in which the person moves as little as the music is loud, or the other way round",
+    )
+    weight_tags: _weight(
+        "Actions", 1.0, "At 1, a second of another action than the wanted one costs as much as 20 missed beats"
+    )
+    weight_text: _weight(
+        "Text", 1.0, "At 1, a second of another action than the text says costs as much as 20 missed beats"
+    )
+    weight_speech: _weight(
+        "Speech",
+        1.0,
+        "What it is worth that hands strike with a stressed syllable; moving for half a second of a pause "
+        "costs as much",
+    )
     play_after_suggest: BoolProperty(
         name="Play After Suggest", description="Play a new take as soon as it is there", default=True
     )
@@ -150,6 +207,8 @@ class SceneProperties(bpy.types.PropertyGroup):
     footages: CollectionProperty(type=FootageRow, name="Footage", description="One row for each file")
     footage_index: IntProperty(name="Active footage", description="The selected row", options={"HIDDEN"})
     key_index: IntProperty(name="Active keyframe", description="The selected row", options={"HIDDEN"})
+    action_index: IntProperty(name="Active action", description="The selected row", options={"HIDDEN"})
+    label_index: IntProperty(name="Active label", description="The selected row", options={"HIDDEN"})
     take_index: IntProperty(name="Active take", description="The selected row", options={"HIDDEN"})
     active_take: StringProperty(name="Active take", description="The take that the panels work on", options={"HIDDEN"})
     looping: BoolProperty(name="Looping", description="Play Cut has set the preview range", options={"HIDDEN"})
@@ -170,6 +229,21 @@ class StripProperties(bpy.types.PropertyGroup):
         description="What the strip is to Video Motion Graphs",
         items=[(role, role.title(), "") for role in ROLES],
     )
+    mode: EnumProperty(name="Mode", description="What is wanted of the keyframe's frames", items=MODES)
+    tolerance: FloatProperty(
+        name="Tolerance",
+        description="How far from these frames at most, as a share of what a cut may jump; "
+        "0: there is no limit, but the farther the dearer",
+        min=0.0,
+        soft_max=2.0,
+    )
+    image: StringProperty(
+        name="Edited Picture",
+        description="An edited copy of the keyframe's first frame, to which the transition before it leads",
+        subtype="FILE_PATH",
+        options=FILE_OPTIONS,
+    )
+    found: StringProperty(name="Found as", description="What Find Actions called it; another text is the person's")
     uid: StringProperty(name="Id", description="Names the strip; no two have the same")
     take: StringProperty(name="Take", description="Id of the take that the strip belongs to")
     footage: StringProperty(name="Footage", description="Hash of the content of the strip's file")

@@ -1,4 +1,4 @@
-"""Suggest, Generate, Re-render Stale, and what is done about running and finished jobs."""
+"""Suggest, Generate, Re-render Stale, a part once more, and what is done about running and finished jobs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import bpy
 
-from ..addon import hardware, jobs, overview
+from ..addon import compat, hardware, jobs, overview
 from ..addon.session import session
 from .common import InSequencer, NeedsTake, Returned, StartsJob, finish_in_background
 
 
 class VMG_OT_suggest(StartsJob):
-    """Make a new take: the best way through the footage for these beats and keyframes, with cross fades"""
+    """Make new takes: the best ways through the footage for what is wanted, with cross fades"""
 
     bl_idname = "vmg.suggest"
     bl_label = "Suggest"
@@ -26,6 +26,29 @@ class VMG_OT_suggest(StartsJob):
     def begin(self, scene: bpy.types.Scene) -> None:
         """Start the job."""
         jobs.suggest(scene)
+
+
+class VMG_OT_suggest_part(NeedsTake, StartsJob):
+    """Make another version of the preview range, or of what lies between two cuts under the playhead; the rest stays"""
+
+    bl_idname = "vmg.suggest_part"
+    bl_label = "Suggest Part Again"
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """There must be a take, and the preview range or the playhead must be on it."""
+        if (take := overview.active_take(scene)) is None:
+            return super().refusal(context, scene)
+        first = last = scene.frame_current
+        missing = "Set a preview range (P), or move the playhead onto the take"
+        if scene.use_preview_range:
+            first, last = scene.frame_preview_start, scene.frame_preview_end
+            missing = "The preview range is not on the take"
+        return "" if first < compat.end(take) and last >= compat.start(take) else missing
+
+    def begin(self, scene: bpy.types.Scene) -> None:
+        """Start the job."""
+        jobs.suggest_part(scene)
 
 
 class VMG_OT_generate(NeedsTake, StartsJob):
@@ -172,6 +195,7 @@ class VMG_OT_failure_dismiss(bpy.types.Operator):
 register, unregister = bpy.utils.register_classes_factory(
     (
         VMG_OT_suggest,
+        VMG_OT_suggest_part,
         VMG_OT_generate,
         VMG_OT_rerender_stale,
         VMG_OT_job_cancel,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..addon import compat
+from ..addon import compat, overview
 from ..addon.timeline import keys, markers, reading
 from ..vmg_backend.errors import UserError
 from .common import InSequencer
@@ -94,7 +94,8 @@ class VMG_OT_key_remove(InSequencer):
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Remove it."""
         del context
-        keys.remove(scene, [_active(scene)])
+        key = _active(scene)
+        keys.remove(scene, [key.vmg.uid] if key else [])
         return ""
 
 
@@ -129,12 +130,9 @@ class VMG_OT_key_jump(InSequencer):
         return ""
 
 
-def _active(scene: bpy.types.Scene) -> str:
-    """The uid of the keyframe that the list's active row shows; "" for none."""
-    strips = compat.strips(scene.sequence_editor) if scene.sequence_editor else []
-    index = scene.vmg.key_index
-    chosen = strips[index] if 0 <= index < len(strips) else None
-    return str(chosen.vmg.uid) if chosen and chosen.vmg.role == "KEY" else ""
+def _active(scene: bpy.types.Scene) -> bpy.types.Struct | None:
+    """The keyframe of the list's active row."""
+    return overview.listed(scene, scene.vmg.key_index, "KEY")
 
 
 register, unregister = bpy.utils.register_classes_factory(

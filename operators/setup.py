@@ -1,4 +1,4 @@
-"""Footage and music: added, used, found again; the scene made to fit; the sample."""
+"""Footage, music and speech: added, used, found again; the scene made to fit; the sample."""
 
 from __future__ import annotations
 
@@ -163,6 +163,40 @@ class VMG_OT_music_use(InSequencer):
         return ""
 
 
+class VMG_OT_speech_add(_ChoosesFiles):
+    """Add a sound file as a strip, and use it as speech, which gestures follow"""
+
+    bl_idname = "vmg.speech_add"
+    bl_label = "Add Speech"
+
+    filter_sound: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """Add it at the playhead."""
+        del context
+        reading.use_as_speech([material.add_music(scene, self.chosen()[0], scene.frame_current)])
+        return ""
+
+
+class VMG_OT_speech_use(InSequencer):
+    """Use the selected sound strips as speech, which gestures follow"""
+
+    bl_idname = "vmg.speech_use"
+    bl_label = "Use as Speech"
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """Sound strips must be selected."""
+        del scene
+        return "" if _selected(context, "SOUND") else "Select sound strips"
+
+    def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """Give them the role."""
+        del scene
+        reading.use_as_speech(_selected(context, "SOUND"))
+        return ""
+
+
 class VMG_OT_scene_match(InSequencer):
     """Give the scene the footage's frame rate and size, and let it show colours unchanged (view transform Standard)"""
 
@@ -287,6 +321,8 @@ register, unregister = bpy.utils.register_classes_factory(
         VMG_OT_footage_locate,
         VMG_OT_music_add,
         VMG_OT_music_use,
+        VMG_OT_speech_add,
+        VMG_OT_speech_use,
         VMG_OT_scene_match,
         VMG_OT_use_scene_rate,
         VMG_OT_analyze,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 
 from ..addon import compat, overview
 from ..addon.picture import picture
+from ..addon.timeline import actions, markers, reading
 from .common import SubTab, Tab, hint
 from .hardware import draw_model
 from .status import draw_status
@@ -25,6 +28,7 @@ class VMG_PT_generate(Tab):
         layout.prop(settings, "length_mode")
         if settings.length_mode == "SECONDS":
             layout.prop(settings, "seconds")
+        layout.prop(settings, "takes_wanted")
         layout.prop(settings, "seed")
         layout.prop(settings, "play_after_suggest")
         row = layout.row()
@@ -57,17 +61,43 @@ class VMG_PT_generate(Tab):
             layout.operator("vmg.rerender_stale", text=text, icon=compat.color_icon(3))
 
 
+_WEIGHTS: dict[str, Callable[[bpy.types.Scene], object]] = {
+    "weight_beats": markers.beats,
+    "weight_accents": markers.beats,
+    "weight_music": reading.music,
+    "weight_speech": reading.speech,
+    "weight_tags": actions.wanted,
+    "weight_text": lambda scene: scene.vmg.text.strip(),
+}
+"""The weights, each with what must be there so that it matters."""
+
+
+class VMG_PT_weights(SubTab):
+    """What counts how much."""
+
+    bl_label = "Weights"
+    bl_parent_id = "VMG_PT_generate"
+
+    def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
+        """The weights; those grey that weigh nothing now."""
+        del context
+        for name, wanted in _WEIGHTS.items():
+            row = layout.row()
+            row.active = bool(wanted(scene))
+            row.prop(scene.vmg, name)
+
+
 class VMG_PT_search(SubTab):
-    """What the search weighs."""
+    """Where it may cut."""
 
     bl_label = "Cuts"
     bl_parent_id = "VMG_PT_generate"
 
     def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
-        """Weights."""
+        """How often, how dear, and what may come again."""
         del context
-        for name in ("hold_seconds", "cut_price", "reuse_seconds"):
+        for name in ("hold_seconds", "longest_seconds", "cut_price", "reuse_seconds", "loop"):
             layout.prop(scene.vmg, name)
 
 
-register, unregister = bpy.utils.register_classes_factory((VMG_PT_generate, VMG_PT_search))
+register, unregister = bpy.utils.register_classes_factory((VMG_PT_generate, VMG_PT_weights, VMG_PT_search))

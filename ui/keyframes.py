@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import bpy
 
-from ..addon import compat
+from ..addon import compat, overview
 from ..vmg_backend.errors import UserError
 from .common import StripList, Tab, clock, hint, strip_list
+
+_DETAILS = {"hard": ("image",), "soft": ("tolerance",), "pose": ("tolerance",)}
+"""What else there is to set of a keyframe, by mode."""
 
 
 class VMG_UL_keys(StripList):
@@ -31,8 +34,14 @@ class VMG_UL_keys(StripList):
         at = compat.start(item)
         row = layout.row(align=True)
         row.operator("vmg.key_jump", text=clock(scene, at), icon="KEYFRAME", emboss=False).uid = item.vmg.uid
-        row.label(text=f"{_shown(item, at)}, {compat.duration(item)} long")
+        row.label(text=f"{_mode(item)}{_shown(item, at)}, {compat.duration(item)} long")
         row.prop(item, "mute", text="", icon="CHECKBOX_HLT", emboss=False)
+
+
+def _mode(strip: bpy.types.Struct) -> str:
+    """What the keyframe asks for, where that is not what most do."""
+    mode = strip.vmg.mode
+    return "" if mode == "hard" else f"{strip.vmg.bl_rna.properties['mode'].enum_items[mode].name}: "
 
 
 def _shown(strip: bpy.types.Struct, frame: int) -> str:
@@ -46,7 +55,7 @@ def _shown(strip: bpy.types.Struct, frame: int) -> str:
 
 
 class VMG_PT_keyframes(Tab):
-    """Moments of the footage that must be shown, at their times."""
+    """Moments of the footage that are wanted, or not, at their times."""
 
     bl_label = "Keyframes"
 
@@ -58,7 +67,7 @@ class VMG_PT_keyframes(Tab):
         if keys:
             strip_list(layout, "VMG_UL_keys", scene, "key_index")
         else:
-            hint(layout, "Optional: moments that must be shown")
+            hint(layout, "Optional: moments that are wanted")
         row = layout.row(align=True)
         row.operator("vmg.key_add", icon="KEY_HLT")
         row.operator("vmg.keys_from_beats", text="From Beats")
@@ -67,6 +76,10 @@ class VMG_PT_keyframes(Tab):
             row = layout.row(align=True)
             row.operator("vmg.key_jump", text="Previous", icon="PREV_KEYFRAME").step = "PREVIOUS"
             row.operator("vmg.key_jump", text="Next", icon="NEXT_KEYFRAME").step = "NEXT"
+        if (active := overview.listed(scene, scene.vmg.key_index, "KEY")) is not None:
+            layout.prop(active.vmg, "mode")
+            for name in _DETAILS.get(active.vmg.mode, ()):
+                layout.prop(active.vmg, name)
 
 
 register, unregister = bpy.utils.register_classes_factory((VMG_UL_keys, VMG_PT_keyframes))

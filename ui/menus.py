@@ -18,8 +18,11 @@ class VMG_MT_strip(bpy.types.Menu):
         layout = self.layout
         layout.operator("vmg.footage_use")
         layout.operator("vmg.music_use")
+        layout.operator("vmg.speech_use")
+        layout.operator("vmg.footage_label")
         layout.operator("vmg.key_toggle")
         layout.separator()
+        layout.operator("vmg.suggest_part")
         layout.operator("vmg.cut_play")
         layout.operator("vmg.generate", text="Generate Selected Transitions").selected = True
         layout.operator("vmg.transition_pin")
@@ -30,6 +33,7 @@ def _add(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     self.layout.separator()
     self.layout.operator("vmg.footage_add", icon="FILE_MOVIE")
     self.layout.operator("vmg.key_add", icon="KEY_HLT")
+    self.layout.operator("vmg.action_add", icon="ADD")
 
 
 def _strip(self: bpy.types.Menu, context: bpy.types.Context) -> None:
@@ -51,12 +55,16 @@ def _context(self: bpy.types.Menu, context: bpy.types.Context) -> None:
         layout.operator("vmg.transition_pin")
     if "TAKE" in roles:
         layout.operator("vmg.take_activate", text="Make Take Active")
+        layout.operator("vmg.suggest_part")
     if "MOVIE" in kinds and roles & {"NONE"}:
         layout.operator("vmg.footage_use")
     if "MOVIE" in kinds and roles & {"NONE", "KEY", "PIECE"}:
         layout.operator("vmg.key_toggle")
+    if "FOOTAGE" in roles:
+        layout.operator("vmg.footage_label")
     if "SOUND" in kinds and roles & {"NONE"}:
         layout.operator("vmg.music_use")
+        layout.operator("vmg.speech_use")
 
 
 def _marker(self: bpy.types.Menu, context: bpy.types.Context) -> None:

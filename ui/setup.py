@@ -1,6 +1,8 @@
-"""Panel Setup: what is missing, the footage, the music."""
+"""Panel Setup: what is missing, the footage, the music, speech."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import bpy
 
@@ -52,7 +54,7 @@ class VMG_PT_setup(Tab):
     bl_label = "Setup"
 
     def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
-        """Checklist, running job, footage, music."""
+        """Checklist, running job, footage, music, speech."""
         for line in missing(context, scene):
             row = layout.split(factor=0.6)
             row.label(text=line.text, icon=line.icon)
@@ -64,7 +66,8 @@ class VMG_PT_setup(Tab):
         self._show_footages(layout, scene)
         if scene.vmg.footages:
             layout.prop(context.window_manager, "vmg_skeleton")
-        self._show_music(layout, scene)
+        self._show_sound(layout, "Music", reading.music(scene), "Add music, or use selected sound")
+        self._show_sound(layout, "Speech", reading.speech(scene), "Optional: words that gestures follow")
 
     def _show_footages(self, layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         settings = scene.vmg
@@ -88,16 +91,17 @@ class VMG_PT_setup(Tab):
         elif not active.analyzed and not jobs.analyzing(scene):
             layout.operator("vmg.analyze")
 
-    def _show_music(self, layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
-        layout.label(text="Music")
-        names = [strip.name for strip in reading.music(scene)]
-        for name in names:
-            layout.label(text=name, icon="SOUND")
-        if not names:
-            hint(layout, "Add music, or use selected sound")
+    def _show_sound(
+        self, layout: bpy.types.UILayout, kind: str, strips: Sequence[bpy.types.Struct], without: str
+    ) -> None:
+        layout.label(text=kind)
+        for strip in strips:
+            layout.label(text=strip.name, icon="SOUND")
+        if not strips:
+            hint(layout, without)
         row = layout.row(align=True)
-        row.operator("vmg.music_add", text="Add", icon="ADD")
-        row.operator("vmg.music_use", text="Use Selected")
+        row.operator(f"vmg.{kind.lower()}_add", text="Add", icon="ADD")
+        row.operator(f"vmg.{kind.lower()}_use", text="Use Selected")
 
 
 class VMG_PT_footage(SubTab):

@@ -1,12 +1,20 @@
-"""Panel Takes: what was made, and which of it is shown."""
+"""Panel Takes: what was made, which of it is shown, and why it is as it is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 
-from ..addon import compat, overview
+from ..addon import compat, explanation, overview
 from ..addon.timeline import takes
-from .common import StripList, Tab, hint, strip_list
+from .common import StripList, SubTab, Tab, clock, hint, strip_list
+from .status import wrapped
+
+LEAST = 0.005
+"""Costs below this are not spoken of."""
+MOST = 2
+"""Of the cuts that would be instead, as many are named."""
 
 
 class VMG_UL_takes(StripList):
@@ -57,7 +65,65 @@ class VMG_PT_takes(Tab):
         row.operator("vmg.take_reveal", icon="ZOOM_SELECTED")
         row.operator("vmg.cut_play", icon="PLAY")
         row.operator("vmg.take_remove", text="", icon="X")
+        layout.operator("vmg.suggest_part", icon="FILE_REFRESH")
         layout.operator("vmg.takes_clean")
 
 
-register, unregister = bpy.utils.register_classes_factory((VMG_UL_takes, VMG_PT_takes))
+class VMG_PT_why(SubTab):
+    """What the active take costs, by condition."""
+
+    bl_label = "Why"
+    bl_parent_id = "VMG_PT_takes"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be a take."""
+        scene = compat.sequencer_scene(context)
+        return scene is not None and overview.active_take(scene) is not None
+
+    def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
+        """Costs in all and in the second under the playhead, and the next cut."""
+        del context
+        take = overview.active_take(scene)
+        told, frame = explanation.of(take), explanation.frame_of(take, scene.frame_current)
+        here = {} if frame is None else told.second(frame)
+        _costs(layout, ("Costs", "Take", "This second"))
+        for name in dict.fromkeys((*told.costs, *here)):
+            _costs(layout, (name.capitalize(), _price(told.costs.get(name)), _price(here.get(name))))
+        if not told.seconds:
+            hint(layout, "Suggest says more of a new take")
+        elif cut := frame is not None and told.next_cut(frame):
+            column = layout.column(align=True)
+            for line in wrapped(sentence(cut, lambda at: clock(scene, scene.frame_current + at - frame))):
+                column.label(text=line)
+
+
+def sentence(cut: explanation.Cut, when: Callable[[int], str]) -> str:
+    """A cut and the next best in words; `when` says when a frame of the take is shown."""
+    begins = f"Next cut at {when(cut.at)}:"
+    if cut.other is None:
+        return f"{begins} no other way leads on from there."
+    told = sorted(cut.other.costs.items(), key=lambda item: -abs(item[1]))
+    named = ", ".join(f"{name} {cost:+.2f}" for name, cost in told if abs(cost) >= LEAST)
+    places = [f"to {name} frame {source} at {when(at)}" for at, name, source in cut.other.cuts]
+    more = f", and {len(places) - MOST} times more" if len(places) > MOST else ""
+    instead = f"cutting {', '.join(places[:MOST])}{more}" if places else "not cutting"
+    return f"{begins} the next best, {instead}, costs {cut.other.dearer:.2f} more" + (f" ({named})." if named else ".")
+
+
+def _costs(layout: bpy.types.UILayout, words: tuple[str, str, str]) -> None:
+    """A row of three columns, names wider than numbers."""
+    row = layout.split(factor=0.4)
+    row.label(text=words[0])
+    numbers = row.split(factor=0.5)
+    for word in words[1:]:
+        cell = numbers.row()
+        cell.alignment = "RIGHT"
+        cell.label(text=word)
+
+
+def _price(cost: float | None) -> str:
+    return "" if cost is None else f"{round(cost, 2) + 0.0:.2f}"  # -0.00 is 0.00
+
+
+register, unregister = bpy.utils.register_classes_factory((VMG_UL_takes, VMG_PT_takes, VMG_PT_why))

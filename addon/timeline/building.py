@@ -31,6 +31,7 @@ CROSS_CHANNEL, FILL_CHANNEL, PARKING = 3, 4, 12
 """Channels inside a take; on PARKING and above lie strips that have no place yet."""
 FILLED, STALE, FAILED = "COLOR_05", "COLOR_03", "COLOR_01"
 _LAST_CHANNEL = 128
+_BELOW = ("FOOTAGE", "MUSIC", "SPEECH", "KEY", "ACTION", "LABEL")
 _REMOVED_AT_ONCE = 8
 _MADE_AT_ONCE = 32
 """Copies lie on top of each other until they are laid; where all channels are taken Blender moves strips in time."""
@@ -291,7 +292,7 @@ def stored_path(path: str) -> str:
 
 
 def free_channel(scene: bpy.types.Scene, start: int, end: int) -> int:
-    """The first channel above footage, keys and music that has nothing on it in [start, end).
+    """The first channel above what the take is made of and for that has nothing on it in [start, end).
 
     Raises
     ------
@@ -299,7 +300,7 @@ def free_channel(scene: bpy.types.Scene, start: int, end: int) -> int:
         When all channels are taken.
     """
     strips = list(compat.strips(scene.sequence_editor))
-    below = max((s.channel for s in strips if s.vmg.role in ("FOOTAGE", "KEY", "MUSIC")), default=0)
+    below = max((s.channel for s in strips if s.vmg.role in _BELOW), default=0)
     taken = {s.channel for s in strips if compat.start(s) < end and compat.end(s) > start}
     for channel in range(below + 1, _LAST_CHANNEL + 1):
         if channel not in taken:

@@ -1,4 +1,4 @@
-"""Keyframes: movie strips of the footage on the muted channel "VMG Keys". Each frame of one is shown at its time."""
+"""Keyframes: movie strips on the muted channel "VMG Keys", each with a mode that says what is wanted of its frames."""
 
 from __future__ import annotations
 
@@ -9,29 +9,12 @@ from pathlib import Path
 import bpy
 
 from ...vmg_backend.errors import UserError
-from .. import compat
-from . import markers, reading
+from .. import compat, footages
+from . import channels, markers, reading
 
 SECONDS = 0.5
 """Length of a new keyframe."""
 _COLOR = "COLOR_04"
-
-
-def channel(scene: bpy.types.Scene) -> int:
-    """The keyframes' channel; made, muted, on the lowest empty one where there is none yet.
-
-    Raises
-    ------
-    UserError
-        When no channel is empty.
-    """
-    editor = scene.sequence_editor or scene.sequence_editor_create()
-    if (there := reading.keys_channel(scene)) is not None:
-        return there
-    free = _empty_channel(editor)
-    editor.channels[free].name = reading.KEYS_CHANNEL
-    editor.channels[free].mute = True
-    return free
 
 
 def add_key(scene: bpy.types.Scene, frame: int) -> bpy.types.MovieStrip:
@@ -50,22 +33,45 @@ def add_key(scene: bpy.types.Scene, frame: int) -> bpy.types.MovieStrip:
             "Move the playhead onto a footage strip or a take.",
             title="No footage here",
         )
+    compat.measure(shown)
+    source, file = compat.source_frame(shown, frame), reading.footage_file(scene, shown)
+    usable = _usable(scene, file, source, shown.vmg.source_frames)
+    return _add(scene, frame, shown.filepath, source, usable, shown.vmg.footage)
+
+
+def add_key_of(scene: bpy.types.Scene, frame: int, path: str, source: int) -> bpy.types.MovieStrip:
+    """Add a keyframe at the timeline frame `frame` of the footage `path`, from its source frame `source` on.
+
+    Raises
+    ------
+    UserError
+        When there is no such footage, or a keyframe already.
+    """
+    reading.adopt_keys(scene)
+    row = next((row for row in scene.vmg.footages if reading.absolute(row.path) == Path(path)), None)
+    if row is None:
+        raise UserError(f"{Path(path).name} is not used as footage.", "Use a strip of that file as footage.")
+    usable = _usable(scene, Path(path), source, row.frames)
+    return _add(scene, frame, footages.movies(scene)[row.footage], source, usable, row.footage)
+
+
+def _add(scene: bpy.types.Scene, frame: int, file: str, source: int, usable: int, footage: str) -> bpy.types.MovieStrip:
+    """A keyframe of `SECONDS`, or of as many frames as may be used or find room."""
     there = [strip for strip in reading.key_strips(scene) if compat.end(strip) > frame]
     if any(compat.start(strip) <= frame for strip in there):
         raise UserError("There is a keyframe here already.", "Move the playhead, or slip the keyframe with S.")
-    source = compat.source_frame(shown, frame)
     frames = max(1, math.floor(SECONDS * float(compat.scene_rate(scene)) + 0.5))
-    frames = min([frames, *(compat.start(strip) - frame for strip in there), _usable(scene, shown, source)])
-    number = channel(scene)
+    frames = min([frames, *(compat.start(strip) - frame for strip in there), usable])
+    number = channels.made(scene, channels.KEYS)
     with compat.quiet(scene.sequence_editor):
         # trimmed on an empty channel: where it lies over others meanwhile, Blender would move it to another one
-        spare = _empty_channel(scene.sequence_editor, number)
-        name = f"Key {Path(shown.filepath).stem}"[:60]
-        key = compat.new_movie(scene.sequence_editor, name, shown.filepath, spare, frame - source)
+        spare = channels.empty(scene.sequence_editor, number)
+        name = f"Key {Path(file).stem}"[:60]
+        key = compat.new_movie(scene.sequence_editor, name, file, spare, frame - source)
         compat.set_visible(key, frame, frame + frames)
         key.channel = number
     key.color_tag = _COLOR
-    key.vmg.footage = shown.vmg.footage
+    key.vmg.footage = footage
     reading.adopt_keys(scene)
     compat.measure(key)
     return key
@@ -120,12 +126,21 @@ def neighbour(scene: bpy.types.Scene, frame: int, step: int) -> int | None:
     return (min if later else max)(found, default=None)
 
 
-def _empty_channel(editor: bpy.types.SequenceEditor, *reserved: int) -> int:
-    taken = {strip.channel for strip in compat.strips(editor)}.union(reserved)
-    free = next((number for number in range(1, len(editor.channels)) if number not in taken), None)
-    if free is None:
-        raise UserError("No channel of the sequencer is empty.", "Empty one for the keyframes.")
-    return free
+def seen(scene: bpy.types.Scene, frame: int) -> tuple[str, int]:
+    """The footage's file, and its source frame, that is seen at the timeline frame `frame`.
+
+    Raises
+    ------
+    UserError
+        When no footage is there.
+    """
+    shown = _shown(scene, frame)
+    if shown is None:
+        raise UserError(
+            "There is no footage here.", "Move the playhead onto a footage strip or a take.", title="No footage here"
+        )
+    compat.measure(shown)
+    return str(reading.footage_file(scene, shown)), compat.source_frame(shown, frame)
 
 
 def _occupied(scene: bpy.types.Scene, frame: int) -> bool:
@@ -154,12 +169,10 @@ def _shown(scene: bpy.types.Scene, frame: int) -> bpy.types.MovieStrip | None:
     return None
 
 
-def _usable(scene: bpy.types.Scene, shown: bpy.types.MovieStrip, source: int) -> int:
-    """How many frames of the file may be used from `source` on."""
-    compat.measure(shown)
-    file = str(reading.footage_file(scene, shown))
+def _usable(scene: bpy.types.Scene, file: Path, source: int, frames: int) -> int:
+    """How many of the file's `frames` may be used from `source` on."""
     for use in reading.footage_uses(scene):
-        for first, last in use.ranges or ((0, shown.vmg.source_frames - 1),):
-            if use.path == file and first <= source <= last:
+        for first, last in use.ranges or ((0, frames - 1),):
+            if use.path == str(file) and first <= source <= last:
                 return int(last) - source + 1
     return 1

@@ -135,7 +135,15 @@ def same_junction(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def take_plan(path: PathDict) -> TakePlan:
-    """The pieces of a path: each segment reaches through the transitions on either side of it."""
+    """The pieces of a path: each segment reaches through the transitions on either side of it.
+
+    Raises
+    ------
+    UserError
+        For a path with segments at a speed of their own: strips show each frame of the footage once.
+    """
+    if any(segment["speed"] != 1.0 for segment in path["segments"]):
+        raise UserError("A take cannot show segments that are warped.", "Search the path again without --warp.")
     segments = sorted(path["segments"], key=lambda segment: segment["at"])
     transitions = sorted(path["transitions"], key=lambda transition: transition["at"])
     begins = {t["at"]: t["frames"] for t in transitions}

@@ -1,13 +1,14 @@
 """The timeline as protocol records: footage, sound, beats, keyframes, and which stretch of time a take is for.
 
+What is wanted of a take beside these is read by `actions`; all of it together is a wish (`conditions`).
+
 Only what must be noted on strips to read them again is written: roles, ids, lengths of files, the rows of footages.
 """
 
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +16,11 @@ from pathlib import Path
 import bpy
 
 from ...vmg_backend.errors import UserError
-from ...vmg_backend.protocol import BeatAt, FootageUse, KeyAt, Sound, SoundPiece, Wish
+from ...vmg_backend.protocol import BeatAt, FootageUse, KeyAt, Sound, SoundPiece
 from .. import compat
+from . import channels
+from .channels import by_time
 
-KEYS_CHANNEL = "VMG Keys"
 SAME_RATE = 1e-4
 """Relative distance below which two frame rates are the same."""
 
@@ -70,18 +72,27 @@ def use_as_music(strips: Iterable[bpy.types.Struct]) -> None:
     UserError
         When one of them is no sound.
     """
+    _use_sounds(strips, "MUSIC")
+
+
+def use_as_speech(strips: Iterable[bpy.types.Struct]) -> None:
+    """Let these sound strips be speech, by which hands move; raises as `use_as_music`."""
+    _use_sounds(strips, "SPEECH")
+
+
+def _use_sounds(strips: Iterable[bpy.types.Struct], role: str) -> None:
     chosen = list(strips)
     for strip in chosen:
         if strip.type != "SOUND":
             raise UserError(f"“{strip.name}” is no sound strip.", "Select sound strips.")
     for strip in chosen:
-        strip.vmg.role = "MUSIC"
+        strip.vmg.role = role
 
 
 def footage(scene: bpy.types.Scene) -> list[bpy.types.Struct]:
     """The movie strips that are footage, muted ones too, in the order of their time."""
     on_keys = key_strips(scene)
-    return _by_time(
+    return by_time(
         strip
         for strip in _strips(scene)
         if strip.vmg.role == "FOOTAGE" and strip.type == "MOVIE" and strip not in on_keys
@@ -90,13 +101,22 @@ def footage(scene: bpy.types.Scene) -> list[bpy.types.Struct]:
 
 def music(scene: bpy.types.Scene) -> list[bpy.types.Struct]:
     """The music strips that are heard, in the order of their time."""
+    return _heard(scene, "MUSIC")
+
+
+def speech(scene: bpy.types.Scene) -> list[bpy.types.Struct]:
+    """The strips of speech that are heard, in the order of their time."""
+    return _heard(scene, "SPEECH")
+
+
+def _heard(scene: bpy.types.Scene, role: str) -> list[bpy.types.Struct]:
     if scene.sequence_editor is None:
         return []
-    channels = scene.sequence_editor.channels
-    return _by_time(
+    lanes = scene.sequence_editor.channels
+    return by_time(
         strip
         for strip in _strips(scene)
-        if strip.vmg.role == "MUSIC" and strip.type == "SOUND" and not strip.mute and not channels[strip.channel].mute
+        if strip.type == "SOUND" and strip.vmg.role == role and not strip.mute and not lanes[strip.channel].mute
     )
 
 
@@ -147,18 +167,17 @@ def footage_uses(scene: bpy.types.Scene) -> tuple[FootageUse, ...]:
             )
         compat.measure(strip)
         lengths[file] = strip.vmg.source_frames
-        shown = [compat.source_frame(strip, frame) for frame in (compat.start(strip), compat.end(strip) - 1)]
-        ranges.setdefault(file, []).append((min(shown), max(shown)))
+        ranges.setdefault(file, []).append(shown_between(strip, compat.start(strip), compat.end(strip)))
     if not ranges:
         raise UserError(
             "There is no footage yet.", "Select a movie strip and press Use as Footage.", title="No footage"
         )
     uses = []
     for file, seen in ranges.items():
-        row, merged = rows.get(file), _merged(seen)
+        row, shown = rows.get(file), merged(seen)
         rate = str(compat.scene_rate(scene)) if row and row.use_scene_rate else None
-        whole = merged == ((0, lengths[file] - 1),)
-        uses.append(FootageUse(str(file), rate, None if whole else merged))
+        whole = shown == ((0, lengths[file] - 1),)
+        uses.append(FootageUse(str(file), rate, None if whole else shown))
     return tuple(uses)
 
 
@@ -189,13 +208,14 @@ def take_range(scene: bpy.types.Scene) -> TakeRange:
     Raises
     ------
     UserError
-        When it is to follow the music and there is none.
+        When it is to follow the music and there is neither that nor speech.
     """
     settings = scene.vmg
     if settings.length_mode == "MUSIC":
-        heard = music(scene)
+        heard = music(scene) or speech(scene)
         if not heard:
-            raise UserError("There is no music.", "Choose music, or another length for the take.", title="No music")
+            remedy = "Choose music or speech, or another length for the take."
+            raise UserError("There is no music, nor speech.", remedy, title="No music")
         first = min(compat.start(strip) for strip in heard)
         return TakeRange(first, max(compat.end(strip) for strip in heard) - first)
     ends = (scene.frame_start, scene.frame_end)
@@ -206,8 +226,8 @@ def take_range(scene: bpy.types.Scene) -> TakeRange:
     return TakeRange(ends[0], max(1, int(settings.seconds * float(compat.scene_rate(scene)) + 0.5)))
 
 
-def sound(scene: bpy.types.Scene, taken: TakeRange) -> Sound:
-    """What is heard while the take is shown.
+def sound(scene: bpy.types.Scene, taken: TakeRange, role: str = "MUSIC") -> Sound:
+    """What is heard of the music, or the strips of another role, while the take is shown.
 
     Raises
     ------
@@ -216,15 +236,15 @@ def sound(scene: bpy.types.Scene, taken: TakeRange) -> Sound:
     """
     rate = compat.scene_rate(scene)
     pieces = []
-    for strip in music(scene):
+    for strip in _heard(scene, role):
         if compat.start(strip) >= taken.end or compat.end(strip) <= taken.start:
             continue
         file = file_of(strip)
         if not file.is_file():
             raise UserError(
-                f"The music {file.name} is not where it was: {file}.",
+                f"The {role.lower()} {file.name} is not where it was: {file}.",
                 "Choose the file again in the strip's settings, or remove the strip.",
-                title="Music not found",
+                title=f"{role.title()} not found",
             )
         begins, speed = compat.heard_from(strip)
         at = float((compat.start(strip) - taken.start) / rate)
@@ -256,90 +276,96 @@ def kind_of(marker: bpy.types.TimelineMarker) -> str:
     return str(marker.vmg.kind).lower() if marker.vmg.detected else "mark"
 
 
-def keys_channel(scene: bpy.types.Scene) -> int | None:
-    """The channel of the keyframes, where there is one."""
-    if scene.sequence_editor is None:
-        return None
-    channels = scene.sequence_editor.channels
-    return next((number for number in range(1, len(channels)) if channels[number].name == KEYS_CHANNEL), None)
-
-
 def key_strips(scene: bpy.types.Scene) -> list[bpy.types.Struct]:
     """All strips on the keyframes' channel, in the order of their time."""
-    channel = keys_channel(scene)
-    if channel is None:
-        return []
-    return _by_time(strip for strip in compat.strips(scene.sequence_editor) if strip.channel == channel)
+    return channels.strips_on(scene, channels.KEYS)
 
 
 def adopt_keys(scene: bpy.types.Scene) -> None:
     """Let each movie strip on the keyframes' channel be a keyframe with an id of its own; all others are none."""
-    there = [strip for strip in key_strips(scene) if strip.type == "MOVIE"]
-    for strip in _strips(scene):
-        if strip.vmg.role == "KEY" and strip not in there:
-            strip.vmg.role = "NONE"
-    seen = set()
-    for strip in sorted(there, key=lambda strip: strip.vmg.role != "KEY"):
-        if strip.vmg.role != "KEY" or not strip.vmg.uid or strip.vmg.uid in seen:
-            strip.vmg.uid = uuid.uuid4().hex[:8]
-        strip.vmg.role = "KEY"
-        seen.add(strip.vmg.uid)
+    channels.adopt(scene, channels.KEYS, "MOVIE", "KEY")
 
 
 def keys(scene: bpy.types.Scene, taken: TakeRange) -> tuple[KeyAt, ...]:
     """The keyframes during the take; of one that reaches beyond it, the part inside.
 
+    What is to be avoided has no time in the take: it is told whole, at frame 0.
+
     Raises
     ------
     UserError
-        When one cannot be shown as it is.
+        When one cannot be what it says.
     """
     adopt_keys(scene)
     found: list[KeyAt] = []
+    hard_until = 0
     for strip in key_strips(scene):
         first, last = max(compat.start(strip), taken.start), min(compat.end(strip), taken.end) - 1
         if strip.mute or first > last:
             continue
         if strip.type != "MOVIE":
             raise UserError(
-                f"“{strip.name}” on the channel {KEYS_CHANNEL} is no movie strip.", "Move it to another channel."
+                f"“{strip.name}” on the channel {channels.KEYS} is no movie strip.", "Move it to another channel."
             )
         compat.measure(strip)
-        begins, ends = compat.source_frame(strip, first), compat.source_frame(strip, last)
-        if ends - begins != last - first:
-            raise UserError(
-                f"The keyframe “{strip.name}” does not show successive frames of its file.",
-                "It is stretched, retimed, reversed, or longer than its file: replace it by a new keyframe.",
-                title="Keyframe cannot be kept",
-            )
-        at = first - taken.start
-        if found and found[-1].at + found[-1].frames > at:
-            raise UserError(f"The keyframe “{strip.name}” overlaps the one before it.", "Move or trim one of them.")
-        found.append(KeyAt(strip.vmg.uid, at, str(footage_file(scene, strip)), begins, last - first + 1))
+        key = _key(scene, strip, taken, first, last)
+        if key.mode == "hard":
+            if key.at < hard_until:
+                raise UserError(f"The keyframe “{strip.name}” overlaps the one before it.", "Move or trim one of them.")
+            hard_until = key.at + key.frames
+        found.append(key)
     return tuple(found)
 
 
-def wish(scene: bpy.types.Scene, library: str) -> Wish:
-    """All that a take is asked for.
-
-    Raises
-    ------
-    UserError
-        When something is missing or does not fit.
-    """
-    uses, taken, settings = footage_uses(scene), take_range(scene), scene.vmg
-    check_rates(scene)
-    return Wish(
-        footages=uses,
-        frames=taken.frames,
-        beats=beats(scene, taken),
-        keys=keys(scene, taken),
-        seed=settings.seed,
-        hold_seconds=round(settings.hold_seconds, 6),
-        cut_price=round(settings.cut_price, 6),
-        reuse_seconds=round(settings.reuse_seconds, 6) or None,
-        library=library,
+def _key(scene: bpy.types.Scene, strip: bpy.types.Struct, taken: TakeRange, first: int, last: int) -> KeyAt:
+    """The keyframe of a strip, of which the timeline frames `first` to `last` lie in the take."""
+    mode, uid, at = strip.vmg.mode, strip.vmg.uid, first - taken.start
+    if mode == "footage":
+        return KeyAt(uid, at, str(footage_file(scene, strip)), 0, last - first + 1, mode)
+    if mode == "avoid":
+        begins, ends = shown_between(strip, compat.start(strip), compat.end(strip))
+        return KeyAt(uid, 0, str(footage_file(scene, strip)), begins, ends - begins + 1, mode)
+    begins, ends = compat.source_frame(strip, first), compat.source_frame(strip, last)
+    if ends - begins != last - first:
+        raise UserError(
+            f"The keyframe “{strip.name}” does not show successive frames of its file.",
+            "It is stretched, retimed, reversed, or longer than its file: replace it by a new keyframe.",
+            title="Keyframe cannot be kept",
+        )
+    file = _own_file(strip) if mode == "pose" and _row(scene, strip) is None else footage_file(scene, strip)
+    edited = mode == "hard" and first == compat.start(strip)  # a picture of the first frame
+    return KeyAt(
+        uid,
+        at,
+        str(file),
+        begins,
+        last - first + 1,
+        mode,
+        tolerance=(round(strip.vmg.tolerance, 6) or None) if mode in ("soft", "pose") else None,
+        image=_picture(strip) if edited and strip.vmg.image else "",
     )
+
+
+def _own_file(strip: bpy.types.Struct) -> Path:
+    file = file_of(strip)
+    if not file.is_file():
+        raise UserError(
+            f"The video of the keyframe “{strip.name}” is not where it was: {file}.",
+            "Choose the file again in the strip's settings, or remove the keyframe.",
+            title="Video not found",
+        )
+    return file
+
+
+def _picture(strip: bpy.types.Struct) -> str:
+    file = absolute(strip.vmg.image)
+    if not file.is_file():
+        raise UserError(
+            f"The edited picture of the keyframe “{strip.name}” is not where it was: {file}.",
+            "Choose it again under Keyframes, or empty the field.",
+            title="Picture not found",
+        )
+    return str(file)
 
 
 def footage_file(scene: bpy.types.Scene, strip: bpy.types.Struct) -> Path:
@@ -350,23 +376,25 @@ def footage_file(scene: bpy.types.Scene, strip: bpy.types.Struct) -> Path:
     UserError
         When it is none of the scene's footages.
     """
-    file = file_of(strip)
-    for row in scene.vmg.footages:
-        if absolute(row.path) == file or (strip.vmg.footage and strip.vmg.footage == row.footage):
-            return absolute(row.path)
+    row = _row(scene, strip)
+    if row is not None:
+        return absolute(row.path)
     raise UserError(
-        f"“{strip.name}” shows {file.name}, which is not used as footage.",
+        f"“{strip.name}” shows {file_of(strip).name}, which is not used as footage.",
         "Use a strip of that file as footage, or remove this one.",
         title="Not used as footage",
     )
 
 
+def _row(scene: bpy.types.Scene, strip: bpy.types.Struct) -> bpy.types.PropertyGroup | None:
+    """The row of the footage that a strip shows, by its file or by a copy."""
+    file, content = file_of(strip), strip.vmg.footage
+    rows = scene.vmg.footages
+    return next((row for row in rows if absolute(row.path) == file or (content and content == row.footage)), None)
+
+
 def _strips(scene: bpy.types.Scene) -> list[bpy.types.Struct]:
     return compat.all_strips(scene.sequence_editor) if scene.sequence_editor else []
-
-
-def _by_time(strips: Iterable[bpy.types.Struct]) -> list[bpy.types.Struct]:
-    return sorted(strips, key=lambda strip: (compat.start(strip), strip.channel))
 
 
 def absolute(path: str) -> Path:
@@ -374,14 +402,21 @@ def absolute(path: str) -> Path:
     return Path(os.path.normpath(bpy.path.abspath(path)))
 
 
-def _merged(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    merged: list[tuple[int, int]] = []
+def shown_between(strip: bpy.types.Struct, start: int, end: int) -> tuple[int, int]:
+    """First and last source frame (inclusive) that a movie strip shows in the timeline frames [start, end)."""
+    shown = sorted(compat.source_frame(strip, frame) for frame in (start, end - 1))
+    return shown[0], shown[1]
+
+
+def merged(ranges: Iterable[tuple[int, int]], *, touching: bool = True) -> tuple[tuple[int, int], ...]:
+    """Inclusive ranges in order, those that overlap, or also those that touch, as one."""
+    joined: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        if joined and first <= joined[-1][1] + touching:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
         else:
-            merged.append((first, last))
-    return tuple(merged)
+            joined.append((first, last))
+    return tuple(joined)
 
 
 def same_rate(one: Fraction, other: Fraction) -> bool:

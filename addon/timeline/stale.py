@@ -6,8 +6,8 @@ A transition is stale when
   after it, another length, or another place (pinned frames only need place and length);
 - the files of its frames are gone;
 - the segment on one side of it is to change, because a condition of the take did since it was made: a keyframe was
-  added, moved, slipped or resized and the take does not show it so, or a beat was added, moved or removed. A segment
-  is under all that happens between the cuts on either side of it.
+  added, moved, slipped, resized or given another mode and the take does not meet it, a beat was added, moved or
+  removed, or another action is wanted. A segment is under all that happens between the cuts on either side of it.
 
 So a moved keyframe makes exactly the two transitions beside its segment stale. A removed one asks for nothing, and
 onsets have no weight in the search. A transition that was never filled is stale only by its conditions.
@@ -16,16 +16,16 @@ onsets have no weight in the search. A transition that was never filled is stale
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import bpy
 
-from ...vmg_backend.protocol import BeatAt, KeyAt, Wish
+from ...vmg_backend.protocol import BeatAt, KeyAt, TagAt, Wish
 from .. import compat
-from . import building, reading, takes
+from . import actions, building, reading, takes
 from .plan import Fill, PathDict
 
 _COLORS = {"none": "NONE", "fit": building.FILLED, "old": building.STALE, "gone": building.FAILED}
@@ -77,12 +77,12 @@ def states(take: Any, overdue_ids: Iterable[int] = ()) -> list[State]:  # noqa: 
 
 
 def stale_transitions(scene: bpy.types.Scene, take: Any) -> tuple[int, ...]:  # noqa: ANN401
-    """The ids of the stale transitions of a take; reads markers and keyframes, so not while drawing.
+    """The ids of the stale transitions of a take; reads markers, keyframes and actions: not while drawing.
 
     Raises
     ------
     UserError
-        When the take or a keyframe cannot be read.
+        When the take, a keyframe or an action cannot be read.
     """
     return tuple(state.transition["id"] for state in states_now(scene, take) if state.stale)
 
@@ -111,7 +111,9 @@ def mark(scene: bpy.types.Scene, take: Any) -> int:  # noqa: ANN401
     return sum(state.stale for state in found)
 
 
-def overdue(path: PathDict, made_for: Wish, beats: Sequence[BeatAt], keys: Sequence[KeyAt]) -> set[int]:
+def overdue(
+    path: PathDict, made_for: Wish, beats: Sequence[BeatAt], keys: Sequence[KeyAt], tags: Sequence[TagAt]
+) -> set[int]:
     """The ids of the transitions beside segments under which conditions changed.
 
     Parameters
@@ -120,20 +122,26 @@ def overdue(path: PathDict, made_for: Wish, beats: Sequence[BeatAt], keys: Seque
         The take as it is now.
     made_for : Wish
         The conditions that it was made for.
-    beats, keys
+    beats, keys, tags
         The conditions as they are now, from the take's start.
     """
     rate = Fraction(path["fps"])
     frames = _beat_frames(made_for.beats, rate) ^ _beat_frames(beats, rate)
+    frames |= {frame for frame, _ in _wanted(made_for.tags) ^ _wanted(tags)}
     cuts = [transition["at"] + transition["frames"] // 2 for transition in path["transitions"]]
     changed = {_segment(cuts, frame) for frame in frames}
     before = {key.uid: key for key in made_for.keys}
     for key in keys:
         old = before.get(key.uid)
-        if key == old or _shows(path, key):
+        if key == old:
+            continue
+        if key.mode != "hard":
+            changed.update(_segment(cuts, frame) for frame in _unmet(path, key))
+            continue
+        if _shows(path, key) and key.image == (old.image if old else ""):
             continue
         here = _segment(cuts, key.at + key.frames // 2)
-        if old is not None:  # it takes its segment along, unless it went far away
+        if old is not None and old.mode == "hard":  # it takes its segment along, unless it went far away
             home = _segment(cuts, old.at + old.frames // 2)
             touched = range(_segment(cuts, key.at), _segment(cuts, key.at + key.frames - 1) + 1)
             here = home if home in touched else here
@@ -142,11 +150,12 @@ def overdue(path: PathDict, made_for: Wish, beats: Sequence[BeatAt], keys: Seque
 
 
 def states_now(scene: bpy.types.Scene, take: Any) -> list[State]:  # noqa: ANN401
-    """As `states`, with the conditions as they are now; reads markers and keyframes, so not while drawing."""
+    """As `states`, with the conditions as they are now; reads markers, keyframes and actions: not while drawing."""
     reading.check_rates(scene)  # else no beat lies where it lay
     found, path = takes.look(take)
     taken = reading.TakeRange(found.start, found.frames)
-    ids = overdue(path, takes.wish_of(take), reading.beats(scene, taken), reading.keys(scene, taken))
+    tags = actions.tags(scene, taken)
+    ids = overdue(path, takes.wish_of(take), reading.beats(scene, taken), reading.keys(scene, taken), tags)
     return [_state(transition, found.fills, transition["id"] in ids) for transition in path["transitions"]]
 
 
@@ -165,6 +174,30 @@ def _segment(cuts: Sequence[int], frame: int) -> int:
 
 def _beat_frames(beats: Iterable[BeatAt], rate: Fraction) -> set[int]:
     return {round(beat.time * rate) for beat in beats if beat.kind != "onset"}
+
+
+def _wanted(tags: Iterable[TagAt]) -> set[tuple[int, str]]:
+    return {(frame, tag.tag.casefold()) for tag in tags for frame in range(tag.at, tag.at + tag.frames)}
+
+
+def _unmet(path: PathDict, key: KeyAt) -> Iterator[int]:
+    """Frames of the take at which it may not be as a keyframe that is not hard wants it, as far as can be told here."""
+    span = range(key.at, key.at + key.frames)
+    if key.mode in ("soft", "pose"):
+        yield from () if _shows(path, key) else span
+        return
+    lead_in = {one["at"] + one["frames"]: one["frames"] for one in path["transitions"]}
+    lead_out = {one["at"]: one["frames"] for one in path["transitions"]}
+    for segment in path["segments"]:
+        at, end = segment["at"], segment["at"] + segment["last"] - segment["first"] + 1
+        before, after = lead_in.get(at, 0), lead_out.get(end, 0)  # frames that are seen of it while it is blended
+        same = _same_file(path["footages"][segment["footage"]]["path"], key.path)
+        if key.mode == "footage":
+            unmet = not same and key.at < end + after and at - before < key.at + key.frames
+        else:
+            unmet = same and segment["first"] - before < key.frame + key.frames and key.frame <= segment["last"] + after
+        if unmet:
+            yield at
 
 
 def _shows(path: PathDict, key: KeyAt) -> bool:

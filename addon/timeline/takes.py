@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 from collections.abc import Generator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ...vmg_backend import protocol
 from ...vmg_backend.errors import UserError
 from ...vmg_backend.files import writing, writing_folder
 from .. import compat, paths
-from . import building, reading
+from . import building, reading, wishes
 from .building import TakeLost
 from .plan import PathDict, path_of, same_junction, take_plan
 
@@ -164,23 +163,11 @@ def wish_of(meta: Any) -> protocol.Wish:  # noqa: ANN401 - bpy has no types
     wish = protocol.from_json(protocol.Wish, json.loads(meta.vmg.wish))
     then, now = json.loads(meta.vmg.path)["footages"], building.base_of(meta)["footages"]
     moved = {building.file_key(entry["path"]): now[footage]["path"] for footage, entry in then.items()}
-    wish = replace(
-        wish,
-        footages=tuple(replace(use, path=moved.get(building.file_key(use.path), use.path)) for use in wish.footages),
-        keys=tuple(replace(key, path=moved.get(building.file_key(key.path), key.path)) for key in wish.keys),
-    )
-    trimmed, frames = _trimmed(meta), compat.duration(meta)
-    if (trimmed, frames) == (0, wish.frames):
+    wish = wishes.relocated(wish, lambda path: moved.get(building.file_key(path), path))
+    first, frames = _trimmed(meta), compat.duration(meta)
+    if (first, frames) == (0, wish.frames):
         return wish
-    rate = compat.scene_rate(meta.id_data)
-    beats = [(round(beat.time * rate) - trimmed, beat) for beat in wish.beats]  # whole frames: they were markers
-    keys = []
-    for key in wish.keys:
-        begin, end = max(key.at - trimmed, 0), min(key.at - trimmed + key.frames, frames)
-        if begin < end:  # what is left of it
-            keys.append(replace(key, at=begin, frame=key.frame + begin - key.at + trimmed, frames=end - begin))
-    inside = tuple(replace(beat, time=float(frame / rate)) for frame, beat in beats if 0 <= frame < frames)
-    return replace(wish, frames=frames, beats=inside, keys=tuple(keys))
+    return wishes.trimmed(wish, first, frames, compat.scene_rate(meta.id_data))
 
 
 def _trimmed(meta: Any) -> int:  # noqa: ANN401

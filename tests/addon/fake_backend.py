@@ -94,7 +94,7 @@ def answer(habit, starts, number, method, send, requests):
     if method == "clear_library":
         return send(id=number, result={"folder": "/library", "bytes": 0, "footages": 0})
     if method == "suggest":
-        return send(id=number, result={"path": {"segments": [{"at": i, "name": "ü" * 50} for i in range(40_000)]}})
+        return send(id=number, result={"paths": [{"segments": [{"at": i, "name": "ü" * 50} for i in range(40_000)]}]})
     return send(id=number, result=BEATS)
 
 

@@ -65,7 +65,7 @@ def describe(params, number, stop, analyzed=False):
         {
             "path": use["path"], "footage": FOOTAGE, "fps": use["fps"] or "24/1", "size": [512, 768], "frames": FRAMES,
             "shots": 1, "exact": "inexact" not in use["path"], "analyzed": analyzed,
-            "frames_without_person": 0 if analyzed else None, "damaged": None,
+            "frames_without_person": 0 if analyzed else None, "damaged": None, "tag": "",
         }
         for use in params["footages"]
     ]  # fmt: skip
@@ -94,13 +94,13 @@ def beats(params, number, stop):
 def suggest(params, number, stop):
     if stop():
         return {"error": {"code": -32002, "message": "Cancelled."}}
-    return {"result": {"path": path_for(params)}}
+    return {"result": {"paths": [path_for(params["wish"], number) for number in range(params["takes"])]}}
 
 
 def update(params, number, stop):
     if stop():
         return {"error": {"code": -32002, "message": "Cancelled."}}
-    path = path_for(params["wish"])
+    path = path_for(params["wish"], again=params["again"])
     old = {junction(one): one for one in params["path"]["transitions"]}
     for one in path["transitions"]:
         if known := old.get(junction(one)):
@@ -113,15 +113,43 @@ def junction(one):
     return one["at"], one["from"]["frame"], one["to"]["frame"]
 
 
-def path_for(wish):
-    """Pieces of LENGTH frames, each shortened by half a transition at its cuts."""
+def ways_out(params, number, stop):
+    """One way after each second, to frames that depend on the way alone; their pictures as `show` makes them."""
+    found = []
+    for way in range(min(params["ways"], 3)):
+        file = Path(params["folder"], f"{way}.npy")
+        file.write_bytes(PREVIEW)
+        found.append({
+            "after": 24 * (way + 1), "path": params["path"], "frame": params["frame"] + 100 * (way + 1),
+            "frames": OVERLAP, "share": 0.3 * (way + 1), "picture": str(file),
+        })  # fmt: skip
+    return {"result": {"ways": found}}
+
+
+def kinds(params, number, stop):
+    spans = [(0, 99, "motion 1"), (100, 199, "motion 2")]
+    labels = [
+        {"path": use["path"], "first": first, "last": last, "tag": tag}
+        for use in params["footages"]
+        for first, last, tag in spans
+    ]
+    return {"result": {"labels": labels}}
+
+
+def path_for(wish, number=0, again=()):
+    """Pieces of LENGTH frames, each shortened by half a transition at its cuts.
+
+    Those of another number show other frames, as do those that lie in a stretch of `again`.
+    """
     count, half = -(-wish["frames"] // LENGTH), OVERLAP // 2
     segments, transitions = [], []
     for index in range(count):
         begin, end = index * LENGTH, min(wish["frames"], (index + 1) * LENGTH)
-        source = 60 + index * 97 % 500
+        source = 60 + index * 97 % 500 + 7 * number
+        if any(first < end and last >= begin for first, last in again):
+            source += 29
         for key in wish["keys"]:
-            if begin <= key["at"] < end:
+            if key["mode"] == "hard" and begin <= key["at"] < end:
                 source = key["frame"] - (key["at"] - begin)
         first, last = begin + half * (index > 0), end - half * (index < count - 1)
         segments.append({
@@ -135,13 +163,26 @@ def path_for(wish):
             "at": (index + 1) * LENGTH - half, "frames": OVERLAP, "engine": None, "cost": 0.1, "connector": False,
             "frames_dir": None, "hash": None, "pinned": False,
         })  # fmt: skip
+    cuts = [
+        {
+            "at": index * LENGTH, "costs": {"cuts": 0.1}, "runner_up": {
+                "dearer": 0.25, "costs": {"beats": 0.25, "cuts": 0.0},
+                "cuts": [{"at": index * LENGTH + 1, "from": {"footage": FOOTAGE, "frame": 1},
+                          "to": {"footage": FOOTAGE, "frame": 2}}],
+            },
+        }
+        for index in range(1, count)
+    ]  # fmt: skip
+    seconds = [{"at": at, "costs": {"beats": 0.5}} for at in range(0, wish["frames"], 24)]
+    costs = {"cuts": 0.1 * len(cuts), "beats": 0.5 * len(seconds)}
     use = wish["footages"][0]
     entry = {"name": Path(use["path"]).name, "path": use["path"], "fps": "24/1", "size": [512, 768]}
     return {
         "format": "vmg-path", "version": 1, "fps": "24/1", "frames": wish["frames"], "seconds": wish["frames"] / 24,
         "footages": {FOOTAGE: {**entry, "ranges": [[0, FRAMES - 1]]}}, "segments": segments,
-        "transitions": transitions, "audio": None, "beats": wish["beats"], "cost": 1.0, "bound": 1.0, "gap": 0.0,
-        "costs": {"cuts": 1.0}, "beat_alignment": None, "reuse_window": 0.0, "seed": wish["seed"], "versions": {},
+        "transitions": transitions, "audio": None, "beats": wish["beats"], "cost": sum(costs.values()), "bound": 1.0,
+        "gap": 0.0, "costs": costs, "beat_alignment": None, "reuse_window": 0.0, "seed": wish["seed"], "versions": {},
+        "conditions": {}, "explanation": {"seconds": seconds, "cuts": cuts},
     }  # fmt: skip
 
 
@@ -206,12 +247,19 @@ def fill(params, number, stop):
         return fill_with(params, number, stop, Path(folder))
 
 
-def show(number, transition, file):
-    """A preview of 24 x 16 px: reddish above, bluish below."""
+def _preview():
+    """A picture of 24 x 16 px as numpy keeps it: reddish above, bluish below."""
     head = b"{'descr': '|u1', 'fortran_order': False, 'shape': (24, 16, 3), }"
     head += b" " * (117 - len(head)) + b"\n"
     rows = b"\xff\x80\x00" * 16 * 12 + b"\x00\x80\xff" * 16 * 12
-    file.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + rows)
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + rows
+
+
+PREVIEW = _preview()
+
+
+def show(number, transition, file):
+    file.write_bytes(PREVIEW)
     send(method="preview", params={"request": number, "id": transition, "file": str(file)})
 
 

@@ -100,7 +100,7 @@ def test_what_is_no_message_goes_to_the_log(started, log):
 def test_a_large_message_comes_whole(started):
     process = started("good")
     process.send({"id": 3, "method": "suggest"})
-    segments = receive(process)["result"]["path"]["segments"]
+    segments = receive(process)["result"]["paths"][0]["segments"]
     assert len(segments) == 40_000
     assert segments[-1] == {"at": 39_999, "name": "ü" * 50}
 

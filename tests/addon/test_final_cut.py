@@ -70,7 +70,7 @@ def test_a_missing_file_stops_it(take, final_cut, tmp_path):
 def test_the_film(take, tmp_path, bpy):
     """Range, colours, keyframes out of sight; and the film has as many frames as the take, which are not black."""
     take.ops.key_add()
-    channel = take.reading.keys_channel(take.scene)
+    channel = take.key_strips()[0].channel
     take.scene.sequence_editor.channels[channel].mute = False
     take.scene.view_settings.view_transform = "Filmic"
     take.scene.render.resolution_percentage = 100

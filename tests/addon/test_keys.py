@@ -60,7 +60,7 @@ def test_the_channel_is_made_once_empty_named_and_muted(keys, reading, scene, pu
     channel = scene.sequence_editor.channels[key.channel]
     assert (key.channel, channel.name, channel.mute, channel.lock) == (2, "VMG Keys", True, False)
     assert keys.add_key(scene, 110).channel == 2
-    assert keys.channel(scene) == 2
+    assert key.vmg.mode == "hard"
 
 
 def test_a_channel_that_the_person_moved_is_found(keys, scene, put):

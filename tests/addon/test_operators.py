@@ -79,6 +79,14 @@ def test_a_moved_file_is_located(scripted, tmp_path):
         ("beats_detect", "Choose music first"),
         ("beats_half", "Detect beats first"),
         ("key_add", "Choose footage first"),
+        ("action_add", "Choose footage first"),
+        ("footage_label", "Select footage strips"),
+        ("labels_rename", "Choose a label in the list"),
+        ("actions_find", "Choose footage first"),
+        ("suggest_part", "There is no take yet"),
+        ("ways_out", "There is no take yet"),
+        ("way_take", "Press Show Ways Out first"),
+        ("speech_use", "Select sound strips"),
         ("keys_from_beats", "Choose footage first"),
         ("footage_use", "Select movie strips"),
         ("footage_locate", "No footage is missing"),
@@ -140,6 +148,71 @@ def test_keyframes_are_made_visited_and_removed(scripted):
         strip.select = strip.vmg.uid == uids[1]
     scripted.ops.key_toggle()
     assert [strip.vmg.uid for strip in scripted.key_strips()] == uids[:1]
+
+
+def test_actions_are_wanted_labelled_and_found(scripted):
+    scripted.prepare()
+    scene, compat = scripted.scene, scripted.compat
+    scene.frame_set(49)
+    scripted.ops.action_add(tag=" wave ")
+    with pytest.raises(RuntimeError, match=r"^Error: .*no name"):
+        scripted.ops.action_add(tag=" ")
+
+    def texts(role):
+        strips = [strip for strip in compat.strips(scene.sequence_editor) if strip.vmg.role == role]
+        return sorted((compat.start(strip), compat.end(strip), strip.text) for strip in strips)
+
+    assert texts("ACTION") == [(49, 97, "wave")]
+    assert [strip.text for strip in compat.selected(scripted.bpy.context)] == ["wave"]
+    for strip in scripted.reading.footage(scene):
+        strip.select = True
+    scripted.ops.footage_label(tag="dance")
+    assert texts("LABEL") == [(1, 673, "dance")]
+    (label,) = (strip for strip in compat.strips(scene.sequence_editor) if strip.vmg.role == "LABEL")
+    compat.set_visible(label, 51, 151)
+    scripted.ops.actions_find()
+    assert texts("LABEL") == [(1, 51, "motion 1"), (51, 151, "dance"), (151, 201, "motion 2")]
+    strips = list(compat.strips(scene.sequence_editor))
+    scene.vmg.label_index = next(index for index, one in enumerate(strips) if getattr(one, "text", "") == "motion 1")
+    scripted.ops.labels_rename(tag="jump")
+    assert [text for _, _, text in texts("LABEL")] == ["jump", "dance", "motion 2"]
+    (name,) = [strip.name for strip in strips if strip.vmg.role == "ACTION"]
+    scene.frame_set(1)
+    scripted.ops.strip_show(name=name)
+    assert (scene.frame_current, [strip.name for strip in compat.selected(scripted.bpy.context)]) == (49, [name])
+
+
+def test_takes_that_differ_are_stacked_and_the_best_is_shown(scripted, capfd):
+    scripted.prepare()
+    scripted.scene.vmg.takes_wanted = 3
+    before = undo_names(scripted.bpy, capfd)
+    scripted.ops.suggest()
+    assert undo_names(scripted.bpy, capfd)[len(before) :] == ["Suggest Take"]
+    made = scripted.takes.takes(scripted.scene)
+    assert [take.mute for take in made] == [False, True, True]
+    assert len({scripted.takes.read_take(take)["segments"][0]["first"] for take in made}) == 3
+
+
+def test_a_part_is_made_anew_and_the_rest_stays(scripted, capfd):
+    scripted.prepare()
+    scripted.ops.suggest()
+
+    def shown():
+        return [one["first"] for one in scripted.takes.read_take(scripted.take)["segments"]]
+
+    first, scene = shown(), scripted.scene
+    scene.frame_set(60)
+    before = undo_names(scripted.bpy, capfd)
+    scripted.ops.suggest_part()
+    assert undo_names(scripted.bpy, capfd)[len(before) :] == ["Suggest Part Again"]
+    assert [now != was for now, was in zip(shown(), first, strict=True)] == [False, True, False, False, False]
+    scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 241, 300
+    assert not scripted.ops.suggest_part.poll()
+    scene.frame_preview_start = 240
+    assert scripted.ops.suggest_part.poll()
+    scene.use_preview_range = False
+    scene.frame_set(241)
+    assert not scripted.ops.suggest_part.poll()
 
 
 def test_suggest_generate_change_a_key_render_only_that(scripted, capfd):

@@ -2,9 +2,12 @@
 
 import dataclasses
 import importlib
+import json
 from types import SimpleNamespace
 
 import pytest
+
+PATH = '{"footages": {}, "costs": {}}'
 
 
 class Layout:
@@ -29,7 +32,7 @@ class Layout:
     def _inner(self, **_):
         return Layout(self._bpy, self.words)
 
-    row = column = box = split = _inner
+    row = column = box = split = grid_flow = _inner
 
     def panel(self, idname, default_closed=False):
         self._say("", "NONE")
@@ -51,6 +54,8 @@ class Layout:
     def prop(self, data, name, *, text=None, icon="NONE", **_):
         assert name in data.bl_rna.properties, f"{data.bl_rna.identifier}.{name}"
         self._say(data.bl_rna.properties[name].name if text is None else text, icon)
+        if not self.active:
+            self.words.append(f"(grey {name})")
 
     def prop_search(self, data, name, search_data, search_property, *, text=None, icon="NONE"):
         self.prop(data, name, text=text, icon=icon)
@@ -241,12 +246,125 @@ def test_keyframes_are_listed_with_time_and_source(draw, scene, state, film, add
     assert "frame 24, 12 long" in words
 
 
+def test_what_a_keyframe_means_is_chosen_with_what_belongs_to_it(draw, scene, state, film, addon):
+    key = addon("timeline.keys").add_key(scene, 25)
+    assert "Mode" not in draw()
+    scene.vmg.key_index = list(addon("compat").strips(scene.sequence_editor)).index(key)
+    details = {}
+    for mode in ("hard", "soft", "pose", "footage", "avoid"):
+        key.vmg.mode = mode
+        words = draw()
+        assert "Mode" in words
+        details[mode] = {"Tolerance", "Edited Picture"} & set(words)
+    assert details == {
+        "hard": {"Edited Picture"}, "soft": {"Tolerance"}, "pose": {"Tolerance"}, "footage": set(), "avoid": set()
+    }  # fmt: skip
+    assert "Avoid: frame 24, 12 long" in words
+
+
+def test_actions_and_labels_are_listed_apart_with_time_and_length(draw, scene, state, film, addon):
+    words = draw()
+    assert {"Optional: what the person should do, and when", "Say which action your footage shows"} <= set(words)
+    film.tag = "wave"
+    assert "By the files' names: wave" in draw()
+    actions = addon("timeline.actions")
+    actions.add_action(scene, 25, "turn")
+    words = draw()
+    assert ("0:01.00" in words, "2.0 s" in words, words.count("[vmg.strip_show]")) == (True, True, 1)
+    actions.label_footage(scene, addon("timeline.reading").footage(scene), "wave")
+    words = draw()
+    assert ("2.5 s" in words, words.count("[vmg.strip_show]")) == (True, 2)
+    assert "Optional: what the person should do, and when" not in words
+
+
+def test_weights_that_weigh_nothing_now_are_grey(draw, scene, state, film, addon):
+    def grey():
+        return {word[len("(grey weight_") : -1] for word in draw() if word.startswith("(grey weight_")}
+
+    assert grey() == {"beats", "accents", "music", "tags", "text", "speech"}
+    scene.timeline_markers.new("mine", frame=33)
+    assert grey() == {"music", "tags", "text", "speech"}
+    scene.vmg.text = " "
+    addon("timeline.actions").add_action(scene, 25, "turn")
+    assert grey() == {"music", "text", "speech"}
+    scene.vmg.text = "turn"
+    assert grey() == {"music", "speech"}
+
+
+@pytest.fixture
+def explained(scene, state, addon):
+    """A take of 60 frames from frame 1 on, which says why it is as it is."""
+    compat = addon("compat")
+    take = compat.new_meta(scene.sequence_editor, "VMG Take 001", 5, 1)
+    compat.set_visible(take, 1, 61)
+    take.vmg.role, take.vmg.uid, take.vmg.complete = "TAKE", "aa", True
+    scene.vmg.active_take = "aa"
+    ends = {"from": {"footage": "f", "frame": 1}, "to": {"footage": "f", "frame": 312}}
+    other = {"dearer": 0.18, "costs": {"cuts": -0.12, "beats": 0.3, "tags": 0.001}, "cuts": [{"at": 36, **ends}]}
+    others = {**other, "costs": {}, "cuts": [{"at": at, **ends} for at in (48, 50, 52, 54)]}
+    cuts = [{"at": 30, "costs": {"cuts": 0.25}, "runner_up": other}, {"at": 48, "costs": {}, "runner_up": None}]
+    cuts.append({"at": 54, "costs": {}, "runner_up": others})
+    seconds = [{"at": at, "costs": {"beats": 0.5}} for at in (0, 24, 48)]
+    path = {"footages": {"f": {"name": "a.mp4"}}, "costs": {"cuts": 0.25, "beats": 1.5}}
+    take.vmg.path = json.dumps({**path, "explanation": {"seconds": seconds, "cuts": cuts}})
+    return path
+
+
+def test_a_take_says_why_it_is_as_it_is(draw, scene, explained):
+    def words(frame):
+        scene.frame_set(frame)
+        return draw()
+
+    assert {"Costs", "Cuts", "0.25", "Beats", "1.50", "0.50"} <= set(words(1))
+    said = " ".join(words(26))
+    assert "Next cut at 0:01.25: the next best, cutting to a.mp4 frame 312 at 0:01.50, costs 0.18 more" in said
+    assert "(beats +0.30, cuts -0.12)." in said
+    assert "Next cut at 0:02.00: no other way leads on from there." in " ".join(words(32))
+    said = " ".join(words(50))
+    assert "frame 312 at 0:02.00, to a.mp4 frame 312 at 0:02.08, and 2 times more, costs 0.18 more." in said
+    assert "Next cut" not in " ".join(words(56))
+    outside = words(61)
+    assert "1.50" in outside
+    assert "0.50" not in outside
+
+
+def test_a_take_without_an_explanation_still_tells_its_costs(draw, scene, explained, addon):
+    addon("overview").active_take(scene).vmg.path = json.dumps(explained)
+    words = draw()
+    assert {"1.50", "Suggest says more of a new take"} <= set(words)
+
+
+def test_ways_out_are_pictures_with_a_button_each(draw, scene, explained, addon, tmp_path):
+    import numpy as np
+
+    ways, session = addon("ways"), addon("session")
+    protocol = importlib.import_module(f"{ways.__package__.rpartition('.')[0]}.vmg_backend.protocol")
+    words = draw()
+    assert "[vmg.ways_out]" in words
+    assert "[picture]" not in words
+    files = [tmp_path / f"{number}.npy" for number in range(2)]
+    for number, file in enumerate(files):
+        np.save(file, np.full((8, 6, 3), number, np.uint8))
+    found = [
+        protocol.WayOut(after, "/a.mp4", 7, 12, share, str(file))
+        for after, share, file in zip((19, 48), (0.6, 1.2), files, strict=True)
+    ]
+    ways.ways().show(session.SceneRef.of(scene), 25, found)
+    words = draw()
+    assert {"From 0:01.00", "in 0.8 s, fits 40 %", "in 2.0 s, fits 0 %"} <= set(words)
+    assert (words.count("[picture]"), words.count("[vmg.way_take]")) == (2, 2)
+    ways.ways().show(session.SceneRef.of(scene), 25, [])
+    words = draw()
+    assert "From 0:01.00 the footage only plays on" in words
+    assert "[picture]" not in words
+
+
 def test_takes_are_listed_with_their_transitions(bpy, draw, scene, state, film, addon):
     compat = addon("compat")
     editor = scene.sequence_editor
     take = compat.new_meta(editor, "VMG Take 001", 5, 1)
     compat.set_visible(take, 1, 60)
-    take.vmg.role, take.vmg.uid, take.vmg.complete = "TAKE", "aa", True
+    take.vmg.role, take.vmg.uid, take.vmg.complete, take.vmg.path = "TAKE", "aa", True, PATH
     scene.vmg.active_take = "aa"
     movies = [compat.new_movie(take, "p", film.path, channel, 1) for channel in (1, 2)]
     for index in range(2):
@@ -267,7 +385,7 @@ def generating(scene, state, addon, monkeypatch):
     compat, hardware, installation = addon("compat"), addon("hardware"), addon("installation")
     protocol = importlib.import_module(f"{hardware.__package__.rpartition('.')[0]}.vmg_backend.protocol")
     take = compat.new_meta(scene.sequence_editor, "VMG Take 001", 5, 1)
-    take.vmg.role, take.vmg.uid, take.vmg.complete = "TAKE", "aa", True
+    take.vmg.role, take.vmg.uid, take.vmg.complete, take.vmg.path = "TAKE", "aa", True, PATH
     scene.vmg.active_take, scene.vmg.engine = "aa", "hminterp"
     monkeypatch.setattr(installation, "has_hminterp", lambda: True)
 

@@ -16,6 +16,13 @@ def plan(enabled):
     return importlib.import_module(f"{enabled.__name__}.addon.timeline.plan")
 
 
+def test_a_path_with_warped_segments_is_refused(plan):
+    path = random_path(0, 3)
+    path["segments"][1]["speed"] = 1.05
+    with pytest.raises(Exception, match="warped"):
+        plan.take_plan(path)
+
+
 def random_path(seed, cuts):
     """A path as the search writes one, with frames filled in here and there."""
     draw = random.Random(seed)

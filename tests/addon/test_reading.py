@@ -1,5 +1,7 @@
 """The timeline as records, on timelines whose records are known."""
 
+import importlib
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -8,6 +10,11 @@ import pytest
 @pytest.fixture
 def reading(addon):
     return addon("timeline.reading")
+
+
+@pytest.fixture
+def conditions(addon):
+    return addon("timeline.conditions")
 
 
 @pytest.fixture
@@ -147,6 +154,7 @@ def test_roles_are_for_strips_of_their_kind(reading, compat, scene, put, coded_f
     refused(lambda: reading.use_as_footage([other, picture]), "picture")
     assert other.vmg.role == "NONE"  # all or none
     refused(lambda: reading.use_as_music([strip]), "no sound strip")
+    refused(lambda: reading.use_as_speech([strip]), "no sound strip")
 
 
 # Time
@@ -208,6 +216,19 @@ def test_what_is_heard(reading, scene, music):
         (music.path, 0.0, 0.0, 5.0, 1.0, 1.0),
         (music.path, 2.0, 4.5, 3.0, 0.5, 1.0),
     ]
+
+
+def test_speech_is_read_as_music_is_and_gives_the_length_where_there_is_none(reading, scene, music):
+    spoken = music(1, 25, 49, 121)
+    reading.use_as_speech([spoken])
+    assert (reading.music(scene), reading.speech(scene)) == ([], [spoken])
+    taken = reading.take_range(scene)
+    assert taken == reading.TakeRange(49, 72)
+    (piece,) = reading.sound(scene, taken, "SPEECH").pieces
+    assert (piece.start, piece.at, piece.seconds) == (1.0, 0.0, 3.0)
+    assert reading.sound(scene, taken).pieces == ()
+    music(2, 1, 1, 25)
+    assert reading.take_range(scene) == reading.TakeRange(1, 24)
 
 
 def test_music_outside_the_take_and_before_it(reading, scene, music):
@@ -369,7 +390,82 @@ def test_a_keyframe_from_a_copy_of_the_footage_names_the_original(reading, scene
     assert (key.path, key.frame) == (str(coded_movie(24)), 10)
 
 
-def test_a_wish_holds_all_of_it(reading, scene, put, on_keys, tmp_path):
+def test_what_may_overlap(reading, compat, scene, put, on_keys, coded_movie):
+    put(1, 1)
+    reading.sync_footages(scene)
+    everything = reading.TakeRange(1, 500)
+    strips = [on_keys(200, 210, 220)]
+    for at in (215, 218):  # not trimmed: Blender would move them to another channel
+        strips.append(compat.new_movie(scene.sequence_editor, "other", str(coded_movie(24)), 7, at))
+    for strip, mode in zip(strips, ("hard", "soft", "pose"), strict=True):
+        strip.vmg.mode = mode
+    assert [key.mode for key in reading.keys(scene, everything)] == ["hard", "soft", "pose"]
+    strips[2].vmg.mode = "hard"
+    refused(lambda: reading.keys(scene, everything), "overlaps")
+
+
+def test_modes_and_what_belongs_to_them(reading, scene, put, on_keys, coded_movie, tmp_path):
+    put(1, 1)
+    reading.sync_footages(scene)
+    strip = on_keys(100, 110, 120)
+    picture = tmp_path / "edited.png"
+    picture.touch()
+    strip.vmg.tolerance, strip.vmg.image = 0.25, str(picture)
+
+    def read(mode, start=101, frames=100):
+        strip.vmg.mode = mode
+        (key,) = reading.keys(scene, reading.TakeRange(start, frames))
+        return key.mode, key.at, key.frame, key.frames, key.tolerance, key.image
+
+    assert read("hard") == ("hard", 9, 10, 10, None, str(picture))
+    assert read("hard", 113) == ("hard", 0, 13, 7, None, "")  # its first frame is not in the take
+    assert read("soft") == ("soft", 9, 10, 10, 0.25, "")
+    assert read("pose") == ("pose", 9, 10, 10, 0.25, "")
+    assert read("footage") == ("footage", 9, 0, 10, None, "")
+    assert read("avoid", 113) == ("avoid", 0, 10, 10, None, "")  # whole, and at no time
+    strip.vmg.tolerance = 0.0
+    assert read("soft")[4] is None
+    picture.unlink()
+    assert read("soft")[0] == "soft"
+    refused(lambda: read("hard"), "edited picture.*not where it was")
+
+
+def test_a_stretch_of_a_footage_may_be_longer_than_its_file_and_what_is_avoided_may_be_reversed(
+    reading, scene, put, on_keys
+):
+    put(1, 1)
+    reading.sync_footages(scene)
+    strip = on_keys(100, 110, 190)
+    strip.vmg.mode = "footage"
+    (key,) = reading.keys(scene, reading.TakeRange(1, 300))
+    assert (key.at, key.frames) == (109, 80)
+    strip.vmg.mode = "avoid"
+    strip.use_reverse_frames = True
+    (key,) = reading.keys(scene, reading.TakeRange(1, 300))
+    assert (key.frame, key.frames) == (0, 50)  # the last ten of the file lie before 110
+
+
+def test_a_pose_may_come_from_any_video(reading, scene, put, on_keys, coded_movie, tmp_path):
+    put(1, 1)
+    reading.sync_footages(scene)
+    foreign = on_keys(100, 110, 120, path=coded_movie(12))
+    foreign.vmg.mode = "pose"
+    (key,) = reading.keys(scene, reading.TakeRange(1, 300))
+    assert (key.path, key.frame, key.frames) == (str(coded_movie(12)), 10, 10)
+    for mode in ("soft", "footage", "avoid"):
+        foreign.vmg.mode = mode
+        refused(lambda: reading.keys(scene, reading.TakeRange(1, 300)), "not used as footage")
+    foreign.vmg.mode = "pose"
+    foreign.filepath = str(tmp_path / "gone.mp4")
+    refused(lambda: reading.keys(scene, reading.TakeRange(1, 300)), "not where it was")
+
+
+def test_the_modes_are_the_protocols(addon, enabled):
+    protocol = importlib.import_module(f"{enabled.__name__}.vmg_backend.protocol")
+    assert tuple(name for name, *_ in addon("properties").MODES) == protocol.KEY_MODES
+
+
+def test_a_wish_holds_all_of_it(reading, conditions, addon, scene, put, on_keys, tmp_path):
     put(1, 1)
     on_keys(100, 110, 120)
     reading.sync_footages(scene)
@@ -377,10 +473,86 @@ def test_a_wish_holds_all_of_it(reading, scene, put, on_keys, tmp_path):
     settings.length_mode, scene.frame_start, scene.frame_end = "RANGE", 101, 196
     settings.seed, settings.hold_seconds, settings.cut_price, settings.reuse_seconds = 3, 0.7, 0.2, 0.0
     scene.timeline_markers.new("mine", frame=125)
-    wish = reading.wish(scene, "library")
+    settings.longest_seconds, settings.loop, settings.text = 4.1, True, " wave, then turn "
+    settings.weight_tags, settings.weight_accents = 2.2, 0.3
+    actions = addon("timeline.actions")
+    actions.add_action(scene, 149, "wave")
+    actions.label_footage(scene, reading.footage(scene), "wave")
+    wish = conditions.wish(scene)
     assert (wish.frames, wish.seed, wish.hold_seconds, wish.cut_price) == (96, 3, 0.7, 0.2)
-    assert (wish.reuse_seconds, wish.library, len(wish.footages)) == (None, "library", 1)
+    assert (wish.reuse_seconds, len(wish.footages)) == (None, 1)
+    assert (wish.longest_seconds, wish.loop, wish.text) == (4.1, True, "wave, then turn")
+    assert wish.weights == {"beats": 1, "accents": 0.3, "music": 0, "tags": 2.2, "text": 1, "speech": 1}
+    assert [(tag.at, tag.frames, tag.tag) for tag in wish.tags] == [(48, 48, "wave")]
+    assert [(label.first, label.last, label.tag) for label in wish.labels] == [(0, 59, "wave")]
+    assert (wish.music, wish.speech) == (None, None)
     assert [(beat.time, beat.kind) for beat in wish.beats] == [(1.0, "mark")]
     assert [(key.at, key.frame, key.frames) for key in wish.keys] == [(9, 10, 10)]
     settings.reuse_seconds = 2.5
-    assert reading.wish(scene, "").reuse_seconds == 2.5
+    settings.longest_seconds = 0.0
+    wish = conditions.wish(scene)
+    assert (wish.reuse_seconds, wish.longest_seconds) == (2.5, None)
+
+
+def test_sound_is_sent_only_where_it_has_a_weight(reading, conditions, compat, scene, put, music):
+    put(1, 1)
+    music(2, 1, 1, 121)
+    reading.use_as_speech([music(3, 1, 25, 121)])
+    wish = conditions.wish(scene)
+    assert wish.music is None and [piece.at for piece in wish.speech.pieces] == [1.0]
+    scene.vmg.weight_music, scene.vmg.weight_speech = 0.5, 0.0
+    wish = conditions.wish(scene)
+    assert wish.speech is None and [piece.at for piece in wish.music.pieces] == [0.0]
+    scene.vmg.weight_music, scene.vmg.weight_speech = 0.0, 1.0
+    take = compat.new_meta(scene.sequence_editor, "take", 9, 1)
+    assert conditions.wish_now(scene, take, wish.frames, wish) == wish
+    assert conditions.wish_now(scene, take, wish.frames, replace(wish, weights={})).speech is not None
+
+
+def test_what_a_made_take_would_be_asked_for_now(reading, conditions, compat, addon, scene, put):
+    """What lies in the timeline is read anew, where the take is now; the settings stay."""
+    put(1, 1)
+    settings, actions = scene.vmg, addon("timeline.actions")
+    settings.length_mode, scene.frame_start, scene.frame_end = "RANGE", 101, 196
+    scene.timeline_markers.new("mine", frame=125)
+    action = actions.add_action(scene, 125, "wave")
+    made_for = conditions.wish(scene)
+    take = compat.new_meta(scene.sequence_editor, "take", 9, 101)
+    assert conditions.wish_now(scene, take, 96, made_for) == made_for
+    settings.text, settings.weight_tags, settings.seed, settings.loop = "turn", 3.0, 7, True
+    assert conditions.wish_now(scene, take, 96, made_for) == made_for
+    compat.move(take, 24)
+    now = conditions.wish_now(scene, take, 72, made_for)
+    assert (now.frames, [beat.time for beat in now.beats]) == (72, [0.0])
+    assert [(tag.at, tag.frames) for tag in now.tags] == [(0, 48)]
+    action.text = " "
+    refused(lambda: conditions.wish_now(scene, take, 72, made_for), "names no action")
+
+
+@pytest.mark.parametrize(("rate", "first"), [((24, 1.0), "hard"), ((30, 1.001), "footage")])
+def test_what_is_left_of_a_wish_is_what_that_part_asks_for(
+    reading, conditions, addon, compat, scene, put, on_keys, music, tmp_path, rate, first
+):
+    """`wishes.trimmed` against the timeline itself, for each condition."""
+    scene.render.fps, scene.render.fps_base = rate
+    put(1, 1)
+    reading.sync_footages(scene)
+    picture = tmp_path / "edited.png"
+    picture.touch()
+    for at, mode in ((100, first), (120, "footage"), (130, "soft"), (140, "hard"), (148, "avoid")):
+        key = on_keys(at - 10, at, at + 8)
+        key.vmg.mode, key.vmg.image = mode, str(picture)
+    for frame in (101, 105, 123):
+        scene.timeline_markers.new("mine", frame=frame)
+    for frame, text in ((140, "turn"), (98, "wave")):
+        addon("timeline.actions").add_action(scene, frame, text)
+    spoken = [
+        music(channel, 81, first, last) for channel, first, last in ((10, 90, 103), (11, 103, 112), (12, 149, 200))
+    ]
+    reading.use_as_speech(spoken)
+    scene.vmg.length_mode, scene.frame_start, scene.frame_end = "RANGE", 97, 180
+    whole = conditions.wish(scene)
+    scene.frame_start, scene.frame_end = 104, 149
+    left = addon("timeline.wishes").trimmed(whole, 7, 46, compat.scene_rate(scene))
+    assert left == conditions.wish(scene)
+    assert [len(one) for one in (whole.keys, left.keys, left.beats, left.tags, left.speech.pieces)] == [5, 5, 2, 2, 2]

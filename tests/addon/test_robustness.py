@@ -612,15 +612,21 @@ def test_saving_elsewhere_keeps_the_footage_in_sight(scripted, tmp_path):
     """Blender makes the strips' relative paths right; ours it does not know. A copy leaves this file where it is."""
     bpy = scripted.bpy
     scripted.prepare()
-    (row,) = scripted.scene.vmg.footages
-    before = scripted.reading.absolute(row.path)
-    assert row.path.startswith("//") and before.is_file()
+    scripted.ops.key_add()
+    scripted.key_strips()[0].vmg.image = "//edited.png"
+
+    def named():
+        (row,), (key,) = scripted.scene.vmg.footages, scripted.key_strips()
+        return [scripted.reading.absolute(path) for path in (row.path, key.vmg.image)]
+
+    before = named()
+    assert scripted.scene.vmg.footages[0].path.startswith("//") and before[0].is_file()
     deep = tmp_path / "a" / "b" / "c"
     deep.mkdir(parents=True)
     bpy.ops.wm.save_as_mainfile(filepath=str(deep / "copy.blend"), copy=True)
-    assert scripted.reading.absolute(scripted.scene.vmg.footages[0].path) == before
+    assert named() == before
     bpy.ops.wm.save_as_mainfile(filepath=str(deep / "moved.blend"))
-    assert scripted.reading.absolute(scripted.scene.vmg.footages[0].path) == before
+    assert named() == before
     for name in ("copy", "moved"):
         bpy.ops.wm.open_mainfile(filepath=str(deep / f"{name}.blend"))
-        assert scripted.reading.absolute(scripted.scene.vmg.footages[0].path) == before
+        assert named() == before

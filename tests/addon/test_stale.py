@@ -56,54 +56,122 @@ def made_for(protocol, key):
 
 
 def test_nothing_changed(stale, path, made_for):
-    assert stale.overdue(path, made_for, made_for.beats, made_for.keys) == set()
+    assert stale.overdue(path, made_for, made_for.beats, made_for.keys, ()) == set()
 
 
 @pytest.mark.parametrize("shift", [-12, -6, -1, 1, 5, 12])
 def test_a_moved_key_makes_exactly_its_two_transitions_stale(stale, path, made_for, key, shift):
-    assert stale.overdue(path, made_for, made_for.beats, (replace(key, at=key.at + shift),)) == {1, 2}
+    assert stale.overdue(path, made_for, made_for.beats, (replace(key, at=key.at + shift),), ()) == {1, 2}
 
 
 def test_a_slipped_or_longer_key(stale, path, made_for, key):
-    assert stale.overdue(path, made_for, made_for.beats, (replace(key, frame=207),)) == {1, 2}
-    assert stale.overdue(path, made_for, made_for.beats, (replace(key, frames=30),)) == {1, 2}
+    assert stale.overdue(path, made_for, made_for.beats, (replace(key, frame=207),), ()) == {1, 2}
+    assert stale.overdue(path, made_for, made_for.beats, (replace(key, frames=30),), ()) == {1, 2}
 
 
 def test_a_key_that_went_far_away_or_is_new(stale, path, made_for, key):
-    assert stale.overdue(path, made_for, made_for.beats, (replace(key, at=125),)) == {3}
-    assert stale.overdue(path, made_for, made_for.beats, (key, replace(key, uid="2", at=5, frame=40))) == {0}
+    assert stale.overdue(path, made_for, made_for.beats, (replace(key, at=125),), ()) == {3}
+    assert stale.overdue(path, made_for, made_for.beats, (key, replace(key, uid="2", at=5, frame=40)), ()) == {0}
 
 
 def test_a_change_that_the_take_shows_already_asks_for_nothing(stale, path, made_for, key):
     """Shortened, removed, or put where the take shows these very frames."""
-    assert stale.overdue(path, made_for, made_for.beats, (replace(key, frames=3),)) == set()
-    assert stale.overdue(path, made_for, made_for.beats, ()) == set()
-    assert stale.overdue(path, made_for, made_for.beats, (replace(key, at=70, frame=210),)) == set()
+    assert stale.overdue(path, made_for, made_for.beats, (replace(key, frames=3),), ()) == set()
+    assert stale.overdue(path, made_for, made_for.beats, (), ()) == set()
+    assert stale.overdue(path, made_for, made_for.beats, (replace(key, at=70, frame=210),), ()) == set()
     other_file = replace(key, path=FILES[B])
-    assert stale.overdue(path, made_for, made_for.beats, (other_file,)) == {1, 2}
+    assert stale.overdue(path, made_for, made_for.beats, (other_file,), ()) == {1, 2}
 
 
 def test_a_key_that_the_person_cut_away_stays_so(stale, path, made_for, key):
     path["segments"][2]["first"] += 3  # another piece of footage there
-    assert stale.overdue(path, made_for, made_for.beats, (key,)) == set()
+    assert stale.overdue(path, made_for, made_for.beats, (key,), ()) == set()
 
 
 def test_nudged_beats(stale, path, made_for):
     def nudged(index, frames):
         beats = list(made_for.beats)
         beats[index] = replace(beats[index], time=beats[index].time + frames / 24)
-        return stale.overdue(path, made_for, beats, made_for.keys)
+        return stale.overdue(path, made_for, beats, made_for.keys, ())
 
     assert nudged(0, 2) == {0}  # the first segment has one cut only
     assert nudged(2, 1) == {1, 2}
     assert nudged(2, 0.2) == set()  # the same frame
     assert nudged(1, 20) == {0, 1, 2}  # from the second segment into the third
-    assert stale.overdue(path, made_for, made_for.beats[:-1], made_for.keys) == {2, 3}
+    assert stale.overdue(path, made_for, made_for.beats[:-1], made_for.keys, ()) == {2, 3}
 
 
 def test_onsets_have_no_weight(stale, path, made_for, protocol):
     beats = (*made_for.beats, protocol.BeatAt(1.0, "onset"))
-    assert stale.overdue(path, made_for, beats, made_for.keys) == set()
+    assert stale.overdue(path, made_for, beats, made_for.keys, ()) == set()
+
+
+# Actions, and keyframes that are not hard
+
+
+@pytest.fixture
+def tag(protocol):
+    return lambda at, frames, name="wave": protocol.TagAt(at, frames, name)
+
+
+def test_actions_count_where_another_one_is_wanted(stale, path, made_for, tag):
+    made_for = replace(made_for, tags=(tag(30, 25), tag(90, 20, "turn")))
+    unchanged = made_for.beats, made_for.keys
+
+    def changed(*tags):
+        return stale.overdue(path, made_for, *unchanged, tags)
+
+    assert changed(*made_for.tags) == changed(tag(30, 25, "Wave"), tag(90, 20, "turn")) == set()
+    assert changed(tag(30, 25), tag(90, 20, "jump")) == {2, 3}  # the fourth segment
+    assert changed(tag(30, 25)) == {2, 3}
+    assert changed(tag(30, 30), tag(90, 20, "turn")) == {1, 2}  # longer: only where it was not before
+    assert changed(tag(25, 30), tag(90, 20, "turn")) == {0, 1}  # still from the cut on
+    assert changed(*made_for.tags, tag(120, 10, "bow")) == {3}
+
+
+@pytest.mark.parametrize("mode", ["soft", "pose"])
+def test_a_keyframe_that_is_not_hard_counts_from_where_it_is_to_where_it_ends(stale, path, made_for, key, mode):
+    free = replace(key, mode=mode, at=50, frame=3, frames=40)  # from the second segment into the fourth
+    made_for = replace(made_for, keys=(free,))
+    assert stale.overdue(path, made_for, made_for.beats, (free,), ()) == set()
+    assert stale.overdue(path, made_for, made_for.beats, (replace(free, at=5, frames=6),), ()) == {0}  # it has no home
+    assert stale.overdue(path, made_for, made_for.beats, (replace(free, tolerance=0.5),), ()) == {0, 1, 2, 3}
+    shown = replace(key, mode=mode, uid="2")
+    assert stale.overdue(path, made_for, made_for.beats, (free, shown), ()) == set()  # these very frames are shown
+
+
+def test_a_hard_keyframe_that_was_soft_has_no_home(stale, path, made_for, key):
+    made_for = replace(made_for, keys=(replace(key, mode="soft", at=78),))  # before the third cut
+    assert stale.overdue(path, made_for, made_for.beats, (replace(key, at=83),), ()) == {2, 3}
+
+
+def test_staying_in_a_footage_counts_where_another_is_seen(stale, path, made_for, key):
+    here = replace(key, mode="footage", at=32, frames=18, frame=0)
+    for file, ids in ((FILES[B], set()), (FILES[A], {0, 1})):
+        assert stale.overdue(path, made_for, made_for.beats, (key, replace(here, uid="2", path=file)), ()) == ids
+    here = replace(here, uid="2", path=FILES[B])
+    for at, frames, ids in ((32, 22, {1, 2}), (27, 20, {0})):  # A is blended from 50 on, and until 29
+        longer = replace(here, at=at, frames=frames)
+        assert stale.overdue(path, made_for, made_for.beats, (key, longer), ()) == ids
+
+
+def test_what_is_avoided_counts_where_it_is_seen(stale, path, made_for, key):
+    def asked(frame, frames, file=FILES[A]):
+        avoided = replace(key, uid="2", mode="avoid", at=0, path=file, frame=frame, frames=frames)
+        return stale.overdue(path, made_for, made_for.beats, (key, avoided), ())
+
+    assert asked(0, 20) == {0}
+    assert asked(200, 1) == {1, 2}
+    assert asked(229, 1) == {1, 2}  # the last frame that its transition blends
+    assert asked(230, 60) == set()
+    assert asked(200, 1, FILES[B]) == set()
+
+
+def test_another_edited_picture_of_a_keyframe(stale, path, made_for, key):
+    assert stale.overdue(path, made_for, made_for.beats, (replace(key, image="/a.png"),), ()) == {1, 2}
+    fresh = replace(key, uid="2", at=95, frame=305, path=FILES[B])  # shown already
+    assert stale.overdue(path, made_for, made_for.beats, (key, fresh), ()) == set()
+    assert stale.overdue(path, made_for, made_for.beats, (key, replace(fresh, image="/a.png")), ()) == {2, 3}
 
 
 # In the timeline
@@ -117,7 +185,7 @@ def modules(enabled, stale, protocol, bpy):
         pass
 
     Modules.stale, Modules.protocol = stale, protocol
-    for name in ("compat", "properties", "timeline.takes", "timeline.building"):
+    for name in ("compat", "overview", "properties", "timeline.actions", "timeline.takes", "timeline.building"):
         setattr(Modules, name.rpartition(".")[2], importlib.import_module(f"{enabled.__name__}.addon.{name}"))
     ours = not hasattr(bpy.types.Scene, "vmg")
     if ours:
@@ -232,6 +300,29 @@ def test_a_nudged_marker_colours_what_lies_beside_its_segment(modules, scene, ta
     scene.timeline_markers[1].frame -= 2
     assert modules.stale.mark(scene, take) == 0
     assert colors(modules, take) == ("COLOR_05", ["NONE", "NONE"])
+
+
+def test_a_wanted_action_colours_what_lies_beside_its_segments(modules, scene, take):
+    before = modules.overview.fingerprint(scene)
+    strip = modules.actions.add_action(scene, 119, "wave")  # from the middle segment into the last one
+    assert modules.overview.fingerprint(scene) != before
+    assert modules.stale.mark(scene, take) == 2
+    before = modules.overview.fingerprint(scene)
+    strip.text = "turn"
+    assert modules.overview.fingerprint(scene) != before
+    strip.mute = True
+    assert modules.stale.mark(scene, take) == 0
+
+
+def test_what_is_asked_of_a_keyframe_changes_the_fingerprint(bpy, modules, scene, take, coded_movie):
+    scene.sequence_editor.channels[9].name = "VMG Keys"
+    fingerprints = [modules.overview.fingerprint(scene)]
+    key = modules.compat.new_movie(scene.sequence_editor, "by hand", str(coded_movie(24)), 9, 101)
+    fingerprints.append(modules.overview.fingerprint(scene))
+    for name, value in (("mode", "soft"), ("tolerance", 0.5), ("image", "//a.png")):
+        setattr(key.vmg, name, value)
+        fingerprints.append(modules.overview.fingerprint(scene))
+    assert len(set(fingerprints)) == 5
 
 
 def test_a_trimmed_take_is_not_stale_but_a_moved_one_is(modules, scene, take):
