@@ -220,11 +220,13 @@ def _suggest_part(target: SceneRef) -> Verb:
     take = _active(scene)
     uid, path, movies = take.vmg.uid, takes.read_take(take), footages.movies(scene)
     wish = conditions.wish_now(scene, take, path["frames"], takes.wish_of(take))
-    again = (_part(scene, take, path),)
-    updated = yield Ask("update", protocol.Update(path, wish, takes.wish_of(take), again), "Suggest Part Again")
+    part, seen = _part(scene, take, path), takes.seen(take)
+    update = protocol.Update(path, wish, takes.wish_of(take), (part,), seen)
+    updated = yield Ask("update", update, "Suggest Part Again")
 
     def insert(scene: bpy.types.Scene) -> Iterator[None]:
         yield from takes.apply_update(scene, uid, updated.path, movies, wish)
+        takes.note_seen(scene, uid, path, part)
 
     yield from workflow().arrive(target, "Suggest Part Again", insert)
 
@@ -263,7 +265,10 @@ def _ways_out(target: SceneRef) -> Verb:
     path, frame = keys.seen(scene, at)
     asked = footages.asked_about(scene)
     with tempfile.TemporaryDirectory(prefix="vmg-ways-", ignore_cleanup_errors=True) as folder:
-        stand = protocol.Stand(asked.footages, path, frame, folder, library=asked.library)
+        take = overview.active_take(scene)
+        made_for = takes.wish_of(take) if take else None
+        actions_asked = bool(made_for and (made_for.tags or made_for.text))
+        stand = protocol.Stand(asked.footages, path, frame, folder, library=asked.library, actions=actions_asked)
         found = yield Ask("ways_out", stand, "Ways Out")
         ways().show(target, at, found.ways)
 

@@ -258,6 +258,7 @@ class StripProperties(bpy.types.PropertyGroup):
     number: IntProperty(name="Number", description="The take's number")
     path: StringProperty(name="Path", description="The take's path, as JSON")
     wish: StringProperty(name="Wish", description="What the take was made for, as JSON")
+    seen: StringProperty(name="Seen", description="What other versions of the take's parts showed, as JSON")
     complete: BoolProperty(name="Complete", description="All of the take's strips have been made")
 
 

@@ -69,11 +69,10 @@ def take(scene: bpy.types.Scene, number: int) -> bpy.types.MovieStrip:
         raise UserError("This way is not known any more.", "Press Show Ways Out.")
     way = found[number]
     active = overview.active_take(scene)
-    half = max(one.frames for one in found) // 2  # the search leaves each keyframe the room of the longest transition
-    at = frame + way.after + half
+    at = frame + way.after + way.room
     if active is None or at >= compat.end(active):
         raise UserError("The take ends before this way can be gone.", "Choose one that comes sooner.")
-    return keys.add_key_of(scene, at, way.path, way.frame + half)
+    return keys.add_key_of(scene, at, way.path, way.frame + way.room)
 
 
 _ways: list[Ways] = []

@@ -19,7 +19,7 @@ from . import __version__
 from .errors import Cancelled, UserError
 from .faults import logged
 from .progress import Progress
-from .protocol import DEVICES, PRECISIONS, QUALITIES
+from .protocol import DEVICES, PRECISIONS, QUALITIES, WEIGHTS
 
 OK, OURS, USER, CANCELLED = 0, 1, 2, 130
 
@@ -28,11 +28,11 @@ _DAY = 86_400
 LONGEST_GAP = 64
 """Frames; the network was made for no longer ones."""
 
+MOST_WARP = 0.1
+"""Beyond that, a person moves visibly faster or slower than people do."""
+
 CUT_PRICE = 0.1
 """What any cut costs; a clear motion beat exactly on a beat of the music earns 0.45."""
-
-WEIGHED = ("beats", "accents", "music", "speech", "tags", "text")
-"""Conditions whose weight can be set."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_weight,
         default=[],
         metavar="CONDITION=X",
-        help=f"how much a condition counts: {', '.join(WEIGHED)}; default 1, but 0 for accents and music",
+        help=f"how much a condition counts: {', '.join(WEIGHTS)}; default 1, but 0 for accents and music",
     )
     wish.add_argument("--seconds", type=_positive, metavar="S", help="length; default: that of the music or speech")
     wish.add_argument("--seed", type=_seed, default=0, metavar="N", help="another number gives another take")
@@ -180,6 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     wish.add_argument("--cut-price", type=_seconds, default=CUT_PRICE, metavar="X", help="dearer cuts are fewer")
     wish.add_argument(
         "--reuse", type=_seconds, metavar="S", help="no frame twice within S (default: as the footage allows)"
+    )
+    wish.add_argument(
+        "--warp", type=_warp, default=0.0, metavar="X", help="parts faster or slower by up to X, at most 0.1; default 0"
     )
     engine = _Parser(add_help=False)
     engine.add_argument(
@@ -364,8 +367,8 @@ def _film(parser: argparse.ArgumentParser) -> None:
 
 def _weight(text: str) -> tuple[str, float]:
     name, equals, value = text.partition("=")
-    if name not in WEIGHED or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X with one of the names {', '.join(WEIGHED)}")
+    if name not in WEIGHTS or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X with one of the names {', '.join(WEIGHTS)}")
     return name, _seconds(value)
 
 
@@ -380,6 +383,13 @@ def _seconds(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= _DAY:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_DAY}")
+    return value
+
+
+def _warp(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= MOST_WARP:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {MOST_WARP}")
     return value
 
 

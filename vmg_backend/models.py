@@ -375,7 +375,7 @@ def verify(found: Installed, folder: Path, progress: Progress = SILENT) -> list[
 
 def own_models() -> list[Path]:
     """Folders of models of our own form, imported or trained, by name."""
-    return sorted(file.parent for file in (models_root() / OWN).glob("*/config.json"))
+    return sorted(file.parent for file in (models_root() / OWN).glob("[!.]*/config.json"))
 
 
 def _size(path: Path) -> int | None:

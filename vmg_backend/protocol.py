@@ -455,6 +455,16 @@ class Suggested:
 
 
 @dataclass(frozen=True)
+class ShownAt:
+    """Source frames `first` to `last` (inclusive) of a footage (by its hash), shown from frame `at` of a take on."""
+
+    footage: str
+    first: int
+    last: int
+    at: int
+
+
+@dataclass(frozen=True)
 class Update:
     """Bring a take up to date where its conditions changed, and leave the rest as it is.
 
@@ -468,12 +478,15 @@ class Update:
         Those that the take was made for.
     again : tuple of (int, int)
         First and last frame (inclusive) of stretches of the take that are to be visibly others.
+    seen : tuple of ShownAt
+        What other versions of the take showed there, which is not wanted again while there is something else.
     """
 
     path: dict[str, Any]
     wish: Wish
     made_for: Wish
     again: tuple[tuple[int, int], ...] = ()
+    seen: tuple[ShownAt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -504,6 +517,8 @@ class Stand:
     ways : int
         How many at most.
     library : str
+    actions : bool
+        Whether the take shows actions: then more cuts are allowed.
     """
 
     footages: tuple[FootageUse, ...]
@@ -512,6 +527,7 @@ class Stand:
     folder: str
     ways: int = 6
     library: str = ""
+    actions: bool = False
 
 
 @dataclass(frozen=True)
@@ -526,6 +542,8 @@ class WayOut:
         Where it leads: the file, and its first source frame after the cut.
     frames : int
         Of its transition.
+    room : int
+        Frames after the cut at which a keyframe may begin at the soonest: it is shown untouched.
     share : float
         Its cost as a share of the graph's threshold: how well both sides match, 0 for perfectly.
     picture : str
@@ -536,6 +554,7 @@ class WayOut:
     path: str
     frame: int
     frames: int
+    room: int
     share: float
     picture: str
 

@@ -61,7 +61,7 @@ def render(path: Path, footages: Mapping[str, Footage], out: FilePath, progress:
                 at += generated[at].frames
             else:
                 segment = segments[at]
-                for frame in readers[segment.footage].video_frames(segment.first, segment.last):
+                for frame in segment.sources.tolist():
                     progress.update(at / path.frames)
-                    writer.write(frame)
+                    writer.write(readers[segment.footage].video_frame(frame))
                     at += 1

@@ -8,23 +8,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path as FilePath
-from typing import get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from . import jobs
-from .audio.beats import Beat, Kind, beats_in, tempo_of
+from .audio.beats import beats_in, tempo_of
 from .audio.mix import mix
 from .audio.rhythm import RATE
 from .errors import UserError
+from .evaluation import graph_report
 from .evaluation.linear_feasibility import with_linear
 from .files import check_output, writing
-from .footage import Footage
+from .footage import Footage, FrameReader
 from .footage.conforming import conform, needs_conform
 from .graph.build import GraphSettings
-from .graph.features import MotionFeatures
+from .graph.features import MotionFeatures, motion_features
 from .graph.motion_graph import MotionGraph
 from .interpolation.engines import check_packages, make_engine
 from .interpolation.fill import fill
@@ -38,6 +38,7 @@ from .pose.skeletons import SKELETONS, Skeleton
 from .progress import Progress
 from .protocol import (
     PREVIEW_SIDE,
+    AskKinds,
     BeatAt,
     Conform,
     Conformed,
@@ -48,10 +49,12 @@ from .protocol import (
     Filled,
     FilledAll,
     Footages,
+    FootageUse,
     FoundBeats,
+    FoundKinds,
     Hardware,
     Held,
-    KeyAt,
+    LabelAt,
     LibrarySize,
     Look,
     Place,
@@ -60,24 +63,27 @@ from .protocol import (
     RunName,
     Runs,
     Sound,
+    Stand,
+    Suggest,
     Suggested,
     Train,
     Trained,
     Update,
     Updated,
+    WayOut,
+    WaysOut,
     Wish,
 )
 from .remembering import RememberingLibrary
-from .search.keyframes import Keyframe
-from .search.objective import SearchSettings
-from .search.path import Path
+from .search.clusters import find_clusters
+from .search.labels import name_key
+from .search.objective import longest_half
+from .search.path import Path, Segment
 from .search.update import update_path
 from .server import Call
+from .wishes import Reader, asks_actions, changed_stretches
 
 SUGGEST_AGAIN = "Suggest again."
-
-_MATCHING = GraphSettings(mix=True)
-"""Whoever chooses footages in Blender cuts them together."""
 
 
 class Service:
@@ -123,37 +129,75 @@ class Service:
         beats = [beat for beat in found if beat.time < asked.seconds]
         return FoundBeats(tuple(BeatAt(**asdict(beat)) for beat in beats), tempo_of(beats))
 
-    def suggest(self, wish: Wish, call: Call) -> Suggested:
-        """Search a take; what is not analysed yet is analysed first."""
-        ready = self._ready(wish, call)
-        asked = jobs.Wish(
-            frames=wish.frames,
-            beats=_beats(wish.beats),
-            keyframes=sorted((ready.keyframe(key) for key in wish.keys), key=lambda key: key.at),
-            seed=wish.seed,
-            settings=_settings(wish),
-        )
-        (path,) = jobs.search(ready.analyses, ready.graph, ready.features, asked, ready.progress)
-        return Suggested(path.as_dict())
+    def suggest(self, asked: Suggest, call: Call) -> Suggested:
+        """Search takes; what is not analysed yet is analysed first."""
+        ready = self._ready(asked.wish, asked.takes, call)
+        paths = jobs.search(ready.analyses, ready.graph, ready.features, ready.wish, ready.progress)
+        return Suggested(tuple(path.as_dict() for path in paths))
 
     def update(self, asked: Update, call: Call) -> Updated:
         """Bring a take up to date; an old keyframe whose file is out of reach counts as none."""
-        ready = self._ready(asked.wish, call)
+        ready = self._ready(asked.wish, 1, call)
+        reader = ready.reader
         path, changed = update_path(
             Path.from_dict(asked.path, "The take's path", SUGGEST_AGAIN),
-            ready.footages,
+            reader.footages,
             ready.graph,
             ready.features,
-            frames=asked.wish.frames,
-            beats=_beats(asked.wish.beats),
-            keyframes={key.uid: ready.keyframe(key) for key in asked.wish.keys},
-            old_beats=_beats(asked.old_beats),
-            old_keyframes={key.uid: ready.keyframe(key) for key in asked.old_keys if ready.knows(key)},
-            settings=_settings(asked.wish),
-            matching=_MATCHING,
+            frames=ready.wish.frames,
+            beats=ready.wish.beats,
+            keyframes=reader.keyframes(asked.wish.keys),
+            old_beats=reader.beats(asked.made_for.beats),
+            old_keyframes=reader.keyframes(reader.known(asked.made_for.keys)),
+            references=ready.wish.references,
+            tracks=[analysis.track for analysis in ready.analyses],
+            asked=ready.wish.asked,
+            changed=changed_stretches(asked.wish, asked.made_for, ready.graph.fps),
+            again=[(first, last + 1) for first, last in asked.again],
+            seen=[Segment(**asdict(one)) for one in asked.seen],
+            loop=asked.wish.loop,
+            settings=ready.wish.settings,
+            matching=_matching(asks_actions(asked.wish)),
             progress=ready.progress,
         )
         return Updated(with_linear(path, ready.graph, ready.features).as_dict(), changed)
+
+    def ways_out(self, asked: Stand, call: Call) -> WaysOut:
+        """Where a take could go from a frame, with small pictures."""
+        library = self._library(asked.library)
+        analyses = self._analyzed(asked.footages, library, call.progress.part(0.0, 0.6))
+        graph, _ = jobs.build(analyses, library, _matching(asked.actions), call.progress.part(0.6, 0.8))
+        reader = Reader([analysis.footage for analysis in analyses], library)
+        stands = reader.footage(asked.path)
+        if stands is None or not 0 <= asked.frame < stands.frames:
+            raise UserError(
+                f"{FilePath(asked.path).name} has no frame {asked.frame}, or is none of the footage.",
+                "Move the playhead onto a take, or onto footage.",
+            )
+        node = int(graph.offsets[graph.footages.index(stands.id)]) + asked.frame
+        paths = {footage.id: use.path for footage, use in zip(reader.footages, asked.footages, strict=True)}
+        footages = {footage.id: footage for footage in reader.footages}
+        room, ways = longest_half(graph), []
+        for number, way in enumerate(graph_report.ways_out(graph, node, asked.ways)):
+            call.progress.update(0.8 + 0.2 * number / asked.ways)
+            picture = FilePath(asked.folder, f"{number}.npy").absolute()
+            with FrameReader(footages[way.footage]) as pictures:
+                _save_small(picture, pictures.frame(way.frame))
+            ways.append(WayOut(way.after, paths[way.footage], way.frame, way.frames, room, way.share, str(picture)))
+        return WaysOut(tuple(ways))
+
+    def kinds(self, asked: AskKinds, call: Call) -> FoundKinds:
+        """Find kinds of motion."""
+        analyses = self._analyzed(asked.footages, self._library(asked.library), call.progress.part(0.0, 0.8))
+        features = motion_features([one.footage for one in analyses], [one.track for one in analyses])
+        found = find_clusters(features, asked.kinds or None, call.progress.part(0.8, 1.0, "Comparing"))
+        stretches = found.stretches(features.offsets)
+        return FoundKinds(
+            tuple(
+                LabelAt(asked.footages[footage].path, first, last, f"motion {kind + 1}")
+                for kind, footage, first, last in stretches
+            )
+        )
 
     def fill(self, asked: Fill, call: Call) -> FilledAll:
         """Fill transitions, and tell of each as soon as its frames are there."""
@@ -238,20 +282,24 @@ class Service:
         self._library(place.library).clear(call.progress)
         return self.library(place, call)
 
-    def _ready(self, wish: Wish, call: Call) -> _Ready:
-        """What a search needs: footage that is analysed, and its graph."""
-        library = self._library(wish.library)
-        sources = [Source.of(use) for use in wish.footages]
-        if not sources:
-            raise UserError("No footage is chosen.", "Use at least one movie strip as footage.")
-        if wish.frames < 1 or wish.seed < 0:
-            raise UserError(f"A take of {wish.frames} frames, seed {wish.seed}, cannot be.", "Choose larger numbers.")
-        footages = jobs.describe(sources, library, call.progress.part(0.0, 0.02))
-        analyzed = all(library.has_poses(footage, MediapipeEstimator()) for footage in footages)
-        begin, end = (0.05, 0.2) if analyzed else (0.85, 0.9)
-        analyses = jobs.analyze(sources, library, call.progress.part(0.02, begin))
-        graph, features = jobs.build(analyses, library, _MATCHING, call.progress.part(begin, end))
-        return _Ready(library, analyses, graph, features, call.progress.part(end, 1.0))
+    def _ready(self, wish: Wish, takes: int, call: Call) -> _Ready:
+        """What a search needs: a wish that is read, footage that is analysed, and its graph."""
+        library, progress = self._library(wish.library), call.progress
+        described = jobs.describe(_sources(wish.footages), library, progress.part(0.0, 0.02))
+        reader = Reader(described, library)
+        analyzed = all(library.has_poses(footage, MediapipeEstimator()) for footage in described)
+        begin, end = (0.1, 0.2) if analyzed else (0.85, 0.9)
+        read = reader.search(wish, takes, progress.part(0.02, 0.05))
+        analyses = self._analyzed(wish.footages, library, progress.part(0.05, begin))
+        graph, features = jobs.build(analyses, library, _matching(asks_actions(wish)), progress.part(begin, end))
+        read = jobs.with_references(read, reader.footages, library, progress.part(end, end + 0.05))
+        return _Ready(reader, read, analyses, graph, features, progress.part(end + 0.05, 1.0))
+
+    def _analyzed(
+        self, footages: Sequence[FootageUse], library: FootageLibrary, progress: Progress
+    ) -> list[jobs.Analysis]:
+        """Footage that is cut together, with its poses."""
+        return jobs.analyze(_sources(footages), library, progress)
 
     def _library(self, folder: str) -> RememberingLibrary:
         if folder not in self._libraries:
@@ -261,44 +309,25 @@ class Service:
 
 @dataclass(frozen=True)
 class _Ready:
-    """Footage with its graph, and the progress of what is done with them."""
+    """A wish that is read, footage with its graph, and the progress of what is done with them."""
 
-    library: FootageLibrary
+    reader: Reader
+    wish: jobs.Wish
     analyses: list[jobs.Analysis]
     graph: MotionGraph
     features: MotionFeatures
     progress: Progress
 
-    @property
-    def footages(self) -> list[Footage]:
-        return [analysis.footage for analysis in self.analyses]
 
-    def knows(self, key: KeyAt) -> bool:
-        """Whether the file of a keyframe is one of the footages."""
-        file = FilePath(key.path)
-        return file.is_file() and self.library.identity(file, self.progress) in self.graph.footages
+def _sources(footages: Sequence[FootageUse]) -> list[Source]:
+    if not footages:
+        raise UserError("No footage is chosen.", "Use at least one movie strip as footage.")
+    return [Source.of(use) for use in footages]
 
-    def keyframe(self, key: KeyAt) -> Keyframe:
-        """A keyframe of the protocol as one of the search.
 
-        Raises
-        ------
-        UserError
-            For one of another file than the footages', or one that cannot be.
-        """
-        file = FilePath(key.path)
-        keyframe = Keyframe(float(key.at / self.graph.fps), "", key.frame, key.frames, file.name)
-        if key.at < 0 or key.frame < 0 or key.frames < 1:
-            raise UserError(f"Nothing can be shown for {keyframe}.", "Move it into the take, or remove it.")
-        if not file.is_file():
-            raise UserError(
-                f"The file of {keyframe} is not at {file} any more.", "Put it back, or remove the keyframe."
-            )
-        if not self.knows(key):
-            raise UserError(
-                f"{file.name} in {keyframe} is none of the footage.", "Use it as footage, or remove the keyframe."
-            )
-        return replace(keyframe, footage=self.library.identity(file, self.progress))
+def _matching(actions: bool) -> GraphSettings:
+    """How graphs are built; whoever chooses footages in Blender cuts them together."""
+    return jobs.graph_settings(actions=actions, mix=True)
 
 
 @contextmanager
@@ -309,10 +338,8 @@ def _showing(call: Call) -> Iterator[Callable[[int, NDArray[np.uint8]], None]]:
 
         def show(transition: int, picture: NDArray[np.uint8]) -> None:
             nonlocal last
-            shrink = min(1.0, PREVIEW_SIDE / max(picture.shape))
             older, last = last, FilePath(folder, f"{0 if last is None else int(last.stem) + 1:06d}.npy")
-            with writing(last) as temporary:
-                np.save(temporary, cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
+            _save_small(last, picture)
             call.notify("preview", Preview(call.id, transition, str(last)))
             if older:
                 with suppress(PermissionError):  # on Windows, while it is read; the folder goes with all that is left
@@ -321,8 +348,11 @@ def _showing(call: Call) -> Iterator[Callable[[int, NDArray[np.uint8]], None]]:
         yield show
 
 
-def _settings(wish: Wish) -> SearchSettings:
-    return SearchSettings(hold_seconds=wish.hold_seconds, cut_price=wish.cut_price, reuse_seconds=wish.reuse_seconds)
+def _save_small(file: FilePath, picture: NDArray[np.uint8]) -> None:
+    """Write a picture [H, W, 3] as a ``.npy``, with sides of at most `PREVIEW_SIDE` px."""
+    shrink = min(1.0, PREVIEW_SIDE / max(picture.shape))
+    with writing(file) as temporary:
+        np.save(temporary, cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
 
 
 def _described(footage: Footage, library: FootageLibrary) -> Description:
@@ -341,17 +371,10 @@ def _described(footage: Footage, library: FootageLibrary) -> Description:
         frames_without_person=None if track is None else int((~track.person).sum()),
         damaged=footage.damage,
         poses=None if track is None else _drawn(file, SKELETONS[track.skeleton]),
+        tag=name_key(footage),
     )
 
 
 def _drawn(file: str, skeleton: Skeleton) -> Poses:
     left, right = sides(skeleton)
     return Poses(file, skeleton.bones, left, right)
-
-
-def _beats(beats: Sequence[BeatAt]) -> list[Beat]:
-    """Beats of the protocol as those of the search."""
-    for beat in beats:
-        if beat.kind not in get_args(Kind):
-            raise UserError(f"A beat has the unknown kind {beat.kind!r}.", f"Use one of {', '.join(get_args(Kind))}.")
-    return sorted((Beat(**asdict(beat)) for beat in beats), key=lambda beat: beat.time)

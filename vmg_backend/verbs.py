@@ -54,10 +54,6 @@ Words = argparse.Namespace
 _MUCH = 0.5
 """s without the right action that are worth a word."""
 
-_ACTIONS_SCALE = 5.0
-"""Threshold scale where actions are asked for: clips of one action each have few ways between them. Of 20 random films
-of ten signed words, 13 show no wrong frame at 2.5, 19 at 3.5, 20 at 5."""
-
 
 def analyze(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg analyze``."""
@@ -402,6 +398,11 @@ def _told(path: FoundPath) -> str:
     wrong = sum(path.costs.get(name, 0.0) / RATE for name in ("tags", "text"))
     if wrong > _MUCH:
         told += f"\nabout {wrong:.1f} s show no action that was asked for, or cut one short"
+    if faster := int((path.speeds != 1.0).sum()):
+        return (
+            f"{told}\ncost {path.cost:.2f}, with {faster / float(path.fps):.1f} s played faster or slower; "
+            f"no path without that costs less than {path.bound:.2f}"
+        )
     better = (
         "the best there is"
         if path.gap < 1e-6
@@ -411,9 +412,8 @@ def _told(path: FoundPath) -> str:
 
 
 def _graph_settings(words: Words) -> GraphSettings:
-    asked = getattr(words, "tags", None) or getattr(words, "text", None)
-    usual = _ACTIONS_SCALE if asked else GraphSettings.threshold_scale
-    return GraphSettings(threshold_scale=words.threshold_scale or usual, mix=words.mix)
+    actions = bool(getattr(words, "tags", None) or getattr(words, "text", None))
+    return jobs.graph_settings(actions=actions, scale=words.threshold_scale, mix=words.mix)
 
 
 def _engine(words: Words) -> EngineChoice:
@@ -426,6 +426,7 @@ def _wish(words: Words) -> WishInFiles:
         longest_seconds=words.longest,
         cut_price=words.cut_price,
         reuse_seconds=words.reuse,
+        warp=words.warp,
     )
     shape = Shape(
         start=frame_named(words.start) if words.start else None,

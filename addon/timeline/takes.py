@@ -19,6 +19,9 @@ from . import building, reading, wishes
 from .building import TakeLost
 from .plan import PathDict, path_of, same_junction, take_plan
 
+_SEEN = 60
+"""Pieces of other versions that are remembered."""
+
 
 def takes(scene: bpy.types.Scene) -> list[Any]:
     """The meta strips of the complete takes, oldest first; changes nothing, so it may be called while drawing."""
@@ -153,6 +156,22 @@ def apply_update(
     yield from building.arrange(place, path, movies)
     _, meta = place.find()
     meta.vmg.path, meta.vmg.wish = json.dumps(path), json.dumps(protocol.as_json(wish))
+
+
+def seen(meta: Any) -> tuple[protocol.ShownAt, ...]:  # noqa: ANN401 - bpy has no types
+    """What other versions of the take showed in the parts that were suggested again; the latest ones."""
+    return tuple(protocol.ShownAt(*one) for one in json.loads(meta.vmg.seen or "[]"))
+
+
+def note_seen(scene: bpy.types.Scene, uid: str, path: PathDict, part: tuple[int, int]) -> None:
+    """Remember what a path showed from one frame of the take to another (inclusive)."""
+    meta = _existing(scene, uid)
+    now = [
+        protocol.ShownAt(one["footage"], one["first"], one["last"], one["at"])
+        for one in path["segments"]
+        if one["at"] <= part[1] and one["at"] + one["last"] - one["first"] >= part[0]
+    ]
+    meta.vmg.seen = json.dumps([list(vars(one).values()) for one in (*seen(meta), *now)[-_SEEN:]])
 
 
 def wish_of(meta: Any) -> protocol.Wish:  # noqa: ANN401 - bpy has no types

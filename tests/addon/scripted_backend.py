@@ -121,7 +121,7 @@ def ways_out(params, number, stop):
         file.write_bytes(PREVIEW)
         found.append({
             "after": 24 * (way + 1), "path": params["path"], "frame": params["frame"] + 100 * (way + 1),
-            "frames": OVERLAP, "share": 0.3 * (way + 1), "picture": str(file),
+            "frames": OVERLAP, "room": OVERLAP // 2, "share": 0.3 * (way + 1), "picture": str(file),
         })  # fmt: skip
     return {"result": {"ways": found}}
 

@@ -206,6 +206,9 @@ def test_a_part_is_made_anew_and_the_rest_stays(scripted, capfd):
     scripted.ops.suggest_part()
     assert undo_names(scripted.bpy, capfd)[len(before) :] == ["Suggest Part Again"]
     assert [now != was for now, was in zip(shown(), first, strict=True)] == [False, True, False, False, False]
+    second = shown()
+    scripted.ops.suggest_part()
+    assert [one.first for one in scripted.takes.seen(scripted.take)] == [first[1], second[1]]  # not wanted again
     scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 241, 300
     assert not scripted.ops.suggest_part.poll()
     scene.frame_preview_start = 240

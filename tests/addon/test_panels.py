@@ -346,7 +346,7 @@ def test_ways_out_are_pictures_with_a_button_each(draw, scene, explained, addon,
     for number, file in enumerate(files):
         np.save(file, np.full((8, 6, 3), number, np.uint8))
     found = [
-        protocol.WayOut(after, "/a.mp4", 7, 12, share, str(file))
+        protocol.WayOut(after, "/a.mp4", 7, 12, 6, share, str(file))
         for after, share, file in zip((19, 48), (0.6, 1.2), files, strict=True)
     ]
     ways.ways().show(session.SceneRef.of(scene), 25, found)

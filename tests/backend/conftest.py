@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 from collections import Counter
 from dataclasses import replace
@@ -18,6 +19,8 @@ from vmg_backend.footage import FrameReader, VideoWriter, open_footage
 from vmg_backend.library import FootageLibrary
 from vmg_backend.locking import locked
 from vmg_backend.pose.mediapipe_estimator import MediapipeEstimator
+from vmg_backend.pose.skeletons import MEDIAPIPE
+from vmg_backend.pose.track import PoseTrack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -86,16 +89,35 @@ def sample_library(tmp_path_factory: pytest.TempPathFactory) -> FootageLibrary:
 
 
 @pytest.fixture(scope="session")
-def dance(sample_library: FootageLibrary, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FootageLibrary]:
+def true_library(tmp_path_factory: pytest.TempPathFactory) -> FootageLibrary:
+    """A library that knows where the joints of the sample really are, to be read: nothing is estimated."""
+    told = json.loads(sample.TRUTH.read_text())
+    names = [name.replace("_toe", "_foot_index") for name in told["joints"]]
+    image = np.zeros((told["frames"], len(MEDIAPIPE.joints), 2), np.float32)
+    confidence = np.zeros(image.shape[:2], np.float32)
+    for number, name in enumerate(names):
+        if name in MEDIAPIPE.joints:
+            (at,) = MEDIAPIPE.index(name)
+            image[:, at], confidence[:, at] = np.array(told["image"])[:, number], 0.95
+    library = FootageLibrary(tmp_path_factory.mktemp("true"))
+    track = PoseTrack(
+        image, np.zeros((*confidence.shape, 3), np.float32), confidence, confidence.any(axis=1), MEDIAPIPE.name
+    )
+    track.save(library.poses_file(library.footage(sample.PERFORMER), MediapipeEstimator()))
+    return library
+
+
+@pytest.fixture(scope="session")
+def dance(true_library: FootageLibrary, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FootageLibrary]:
     """Five seconds of the sample, four times smaller, as engines take their time by the pixel; and a library of it."""
-    folder, whole = tmp_path_factory.mktemp("little"), sample_library.footage(sample.PERFORMER)
+    folder, whole = tmp_path_factory.mktemp("little"), true_library.footage(sample.PERFORMER)
     file, frames, smaller = folder / "dance.mp4", 124, 4
     size = (whole.size[0] // smaller, whole.size[1] // smaller)
     with FrameReader(whole) as reader, VideoWriter(file, size, whole.fps) as writer:
         for frame in reader.frames(0, frames - 1):
             writer.write(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
     library, estimator = FootageLibrary(folder / "library"), MediapipeEstimator()
-    track = sample_library.poses(whole, estimator)
+    track = true_library.poses(whole, estimator)
     rows = {name: value[:frames] for name, value in vars(track).items() if isinstance(value, np.ndarray)}
     rows["image"] = rows["image"] / smaller
     replace(track, **rows).save(library.poses_file(library.footage(file), estimator))

@@ -18,8 +18,10 @@ from vmg_backend.errors import Cancelled
 from vmg_backend.evaluation.graph_page import THUMBNAIL, graph_page, inspect_graph, page_pictures
 from vmg_backend.evaluation.graph_report import (
     ALONE,
+    APART,
     END,
     HEART,
+    SOON,
     START,
     DistanceMatrix,
     distance_matrix,
@@ -192,20 +194,29 @@ def test_longest_waits_and_hubs() -> None:
     assert report["hubs"]["in"][0] == {"footage": 0, "frame": 25, "ways": 3}
 
 
-def test_ways_out_are_all_edges_of_a_frame_cheapest_first() -> None:
+def test_ways_out_are_the_cheapest_edges_soon_after_a_frame_to_different_moments() -> None:
     graph = random_graph(1)
-    edges = list(zip(graph.source, graph.target, graph.cost, graph.connector, strict=True))
-    for node in set(graph.source.tolist()):
-        expected = sorted(
-            (cost / 0.4, target - (60 if target >= 60 else 0), "hash1" if target >= 60 else "hash0", connector)
-            for source, target, cost, connector in edges
-            if source == node
-        )
-        found = ways_out(graph, node, 10)
-        assert [(way.frame, way.footage, way.connector) for way in found] == [tuple(one[1:]) for one in expected]
-        assert [way.share for way in found] == pytest.approx([one[0] for one in expected])
-        assert ways_out(graph, node, 1) == found[:1]
-    assert ways_out(graph, 0, 10) == []
+    soon, apart = SOON * float(graph.fps), APART * float(graph.fps)
+    edges = list(zip(graph.cost.tolist(), graph.source.tolist(), graph.target.tolist(), graph.half, strict=True))
+    some = 0
+    for node in range(graph.nodes):
+        ends = [last for first, last in graph.runs.tolist() if first <= node <= last]
+        chosen: list[tuple[int, int, int, float]] = []
+        for cost, source, target, half in sorted(edges):
+            near = [abs(target - other) < apart and (target < 60) == (other < 60) for _, other, _, _ in chosen]
+            if ends and node <= source <= min(ends[0], node + soon) and not any(near) and len(chosen) < 3:
+                chosen.append((source, target, 2 * int(half), cost))
+        found = ways_out(graph, node, 3)
+        places = [(node + way.after - 1, way.frame + (60 if way.footage == "hash1" else 0)) for way in found]
+        assert sorted(places) == sorted(one[:2] for one in chosen)
+        assert [source for source, _ in places] == sorted(source for source, _ in places)
+        costs = {one[:2]: (one[2], one[3] / 0.4) for one in chosen}
+        assert [(way.frames, way.share) for way in found] == [
+            (costs[place][0], pytest.approx(costs[place][1])) for place in places
+        ]
+        some += len(found) > 1
+    assert some
+    assert ways_out(graph, graph.nodes - 1, 10) == []
 
 
 def test_sample_transitions_are_what_they_are_called() -> None:

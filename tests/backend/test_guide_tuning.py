@@ -59,9 +59,9 @@ class Waving:
 
 
 @pytest.fixture
-def waving(sample_library: FootageLibrary) -> Waving:
-    footage = sample_library.footage(sample.PERFORMER)
-    return Waving(sample_library.poses(footage, MediapipeEstimator()).image[0])
+def waving(true_library: FootageLibrary) -> Waving:
+    footage = true_library.footage(sample.PERFORMER)
+    return Waving(true_library.poses(footage, MediapipeEstimator()).image[0])
 
 
 def gap_of(waving: Waving, first: int) -> Any:  # what `tune_guide` looks at of a true gap
@@ -118,9 +118,9 @@ def test_short_clips_are_asked_for_short_gaps(waving: Waving, tmp_path: Path) ->
     tune_guide(waving, [gap_of(waving, 230)], 1, tmp_path / "state")
 
 
-def test_a_true_gap_is_what_the_footage_shows(sample_library: FootageLibrary) -> None:
-    footage = sample_library.footage(sample.PERFORMER)
-    track = sample_library.poses(footage, MediapipeEstimator())
+def test_a_true_gap_is_what_the_footage_shows(true_library: FootageLibrary) -> None:
+    footage = true_library.footage(sample.PERFORMER)
+    track = true_library.poses(footage, MediapipeEstimator())
     held_out = HeldOut(footage.id, tuple(range(40, 58)), 3, fast=True)
     one = true_gap(Material(footage, track, None), held_out)
     assert one.frames.shape[0] == one.gap.length == 12

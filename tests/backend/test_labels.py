@@ -164,8 +164,8 @@ def test_kinds_of_motion_are_found_and_can_be_named() -> None:
     """Against the truth that the motion was made from."""
     kinds, frames = [0, 2, 1, 3, 1, 0, 3, 2, 1, 2], 90
     features = moving(kinds, frames, np.random.default_rng(3))
-    found = find_clusters(features, 4)
-    assert np.array_equal(found.kind, find_clusters(features, 4).kind)
+    found = find_clusters(features, None)  # which finds out how many there are
+    assert np.array_equal(found.kind, find_clusters(features, None).kind)
     truth = np.repeat(kinds, frames)
     inner = np.ones(len(truth), dtype=bool)  # a second that is half of one kind may go to either
     for border in range(0, len(truth) + 1, frames):

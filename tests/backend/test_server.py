@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from vmg_backend import jobs, protocol, sample, service
 from vmg_backend.cli import main
 from vmg_backend.countdown import Countdown
 from vmg_backend.errors import UserError
-from vmg_backend.footage import open_footage
+from vmg_backend.footage import FrameReader, open_footage
 from vmg_backend.graph.build import GraphSettings
 from vmg_backend.graph.motion_graph import MotionGraph
 from vmg_backend.interpolation import engines
@@ -42,6 +43,7 @@ from vmg_backend.progress import Progress
 from vmg_backend.remembering import RememberingLibrary
 from vmg_backend.search.path import Path as FoundPath
 from vmg_backend.server import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
+from vmg_backend.wishes import changed_stretches
 
 GONE_SECONDS = 2.0
 CANCELLED_SECONDS = 1.0
@@ -231,7 +233,7 @@ def test_what_the_person_can_put_right_is_explained(blender: Blender, tmp_path: 
     assert "gone.mp4" in explanation.message
     assert explanation.remedy
     assert explanation.log == ""
-    assert blender.refused("suggest", protocol.Wish((), 24))["code"] == protocol.USER_ERROR
+    assert blender.refused("suggest", protocol.Suggest(protocol.Wish((), 24)))["code"] == protocol.USER_ERROR
     assert (
         blender.refused("fill", protocol.Fill({}, (), protocol.EngineChoice("fade"), str(tmp_path)))["code"]
         == protocol.USER_ERROR
@@ -407,7 +409,7 @@ def test_footage_is_described(blender: Blender, dancer: Path, tmp_path: Path) ->
         exact, other, damaged = blender.ask("describe", asked)["footages"]
         assert exact | {"path": "", "footage": ""} == {
             **{"path": "", "footage": "", "fps": "24/1", "size": [512, 768], "frames": 120, "shots": 1, "exact": True},
-            **{"analyzed": False, "frames_without_person": None, "damaged": None, "poses": None},
+            **{"analyzed": False, "frames_without_person": None, "damaged": None, "poses": None, "tag": "dancer ü"},
         }
         assert exact["footage"] == open_footage(dancer).id
         assert (other["exact"], other["frames"], other["damaged"]) == (False, 120, None)
@@ -552,7 +554,7 @@ def test_the_server_makes_what_the_command_makes(
     words = ["search", dancer, "--library", library, "--out", tmp_path / "path.json", "--seconds", "6", "--seed", "3"]
     words += ["--beats", tmp_path / "beats.json", "--keyframes", tmp_path / "keys.json"]
     assert main([*map(str, words), "--json"]) == 0
-    suggested = blender.ask("suggest", wish)["path"]
+    (suggested,) = blender.ask("suggest", protocol.Suggest(wish))["paths"]
     assert suggested == json.loads((tmp_path / "path.json").read_text())
     assert suggested["frames"] == 144
     assert [shown(suggested)[t] for t in range(61, 66)] == [40, 41, 42, 43, 44]
@@ -597,7 +599,7 @@ def test_a_keyframe_is_spoken_of_as_the_person_knows_it(
         (protocol.KeyAt("k", 60, str(tmp_path / "gone.mp4"), 5, 1), "2.5 s (frame 5 of gone.mp4)"),
         (protocol.KeyAt("k", -3, str(dancer), 5, 1), "-0.12 s"),
     ):
-        error = blender.refused("suggest", wish_for(dancer, analyzed, keys=(key,)))
+        error = blender.refused("suggest", protocol.Suggest(wish_for(dancer, analyzed, keys=(key,))))
         assert error["code"] == protocol.USER_ERROR
         assert said in error["message"]
         assert error["data"]["remedy"]
@@ -606,21 +608,162 @@ def test_a_keyframe_is_spoken_of_as_the_person_knows_it(
 def test_a_take_is_brought_up_to_date(blender: Blender, dancer: Path, analyzed: Path, tmp_path: Path) -> None:
     key, gone = protocol.KeyAt("k", 61, str(dancer), 40, 5), protocol.KeyAt("g", 9, str(tmp_path / "gone.mp4"), 40, 5)
     wish = wish_for(dancer, analyzed, keys=(key,))
-    path = blender.ask("suggest", wish)["path"]
-    same = blender.ask("update", protocol.Update(path, wish, wish.beats, (key, gone)))
+    (path,) = blender.ask("suggest", protocol.Suggest(wish))["paths"]
+    same = blender.ask("update", protocol.Update(path, wish, replace(wish, keys=(key, gone))))
     assert same == {"path": path, "changed": []}
     moved = replace(wish, keys=(replace(key, at=64),))
-    updated = blender.ask("update", protocol.Update(path, moved, wish.beats, wish.keys))
+    updated = blender.ask("update", protocol.Update(path, moved, wish))
     assert updated["changed"]
     assert shown(updated["path"])[64] == 40
     kept = [one for one in updated["path"]["transitions"] if one["id"] not in updated["changed"]]
     old = [one | {"id": 0} for one in path["transitions"]]
     assert all(one | {"id": 0} in old for one in kept)
 
+    other = blender.ask("update", protocol.Update(path, wish, wish, ((100, 143),)))
+    before, after = shown(path), shown(other["path"])
+    assert other["changed"]
+    assert after[61] == 40
+    assert all(before.get(t) != after.get(t) for t in range(112, 144) if t in before)
+    assert {t: before[t] for t in range(70) if t in before} == {t: after[t] for t in range(70) if t in after}
+
 
 def shown(path: dict[str, Any]) -> dict[int, int]:
     """Output frames and the source frames that they show untouched."""
     return {s["at"] + k: s["first"] + k for s in path["segments"] for k in range(s["last"] - s["first"] + 1)}
+
+
+# All that a take may be asked for, in this process
+
+
+def test_every_condition_means_the_same_as_to_the_command(
+    dancer: Path, analyzed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library, footage = tmp_path / "lib", open_footage(dancer).id
+    shutil.copytree(analyzed, library)
+    music = protocol.Sound((protocol.SoundPiece(str(sample.MUSIC), 4.0, 0.0, 6.0),), 6.0)
+    labels = (("sway", 0, 49), ("reach", 50, 119))
+    wish = wish_for(
+        dancer,
+        library,
+        seed=2,
+        tags=(protocol.TagAt(0, 72, "Sway"), protocol.TagAt(72, 72, "reach")),
+        labels=tuple(protocol.LabelAt(str(dancer), first, last, tag) for tag, first, last in labels),
+        text="swaying for 3 seconds, then reach",
+        music=music,
+        weights={"music": 0.5, "tags": 0.75, "accents": 0.5},
+        longest_seconds=2.5,
+        keys=(
+            protocol.KeyAt("soft", 30, str(dancer), 20, 4, "soft"),
+            protocol.KeyAt("pose", 60, str(dancer), 10, 2, "pose", 0.9),
+            protocol.KeyAt("stay", 100, str(dancer), 0, 9, "footage"),
+            protocol.KeyAt("not", 0, str(dancer), 70, 6, "avoid"),
+        ),
+    )
+    files = {
+        "tags": [{"tag": tag, "start": 3 * k, "end": 3 * k + 3} for k, tag in enumerate(("sway", "reach"))],
+        "labels": [
+            {"tag": tag, "start": first / 24, "end": (last + 1) / 24, "footage": footage} for tag, first, last in labels
+        ],
+        "beats": [{**protocol.as_json(beat), "time": beat.time + 4} for beat in wish.beats],
+        "keyframes": [
+            {"at": 30 / 24, "footage": footage, "frame": 20, "frames": 4, "mode": "soft"},
+            {"at": 60 / 24, "footage": footage, "frame": 10, "frames": 2, "mode": "pose", "tolerance": 0.9},
+            {"at": 100 / 24, "footage": footage, "frames": 9, "mode": "footage"},
+            {"footage": footage, "frame": 70, "frames": 6, "mode": "avoid"},
+        ],
+    }
+    words = ["search", dancer, "--library", library, "--mix", "--out", tmp_path / "path.json", "--seconds", 6]
+    for name, content in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        words += [f"--{name}", tmp_path / f"{name}.json"]
+    words += ["--music", sample.MUSIC, "--music-start", 4, "--text", wish.text, "--longest", 2.5, "--seed", 2]
+    words += [word for weight in ("music=0.5", "tags=0.75", "accents=0.5") for word in ("--weight", weight)]
+    assert main([*map(str, words), "--json"]) == 0, capsys.readouterr().err
+    (path,) = service.Service().suggest(protocol.Suggest(wish), Recorded()).paths
+    theirs = json.loads((tmp_path / "path.json").read_text())
+    assert {*path["conditions"]} == {"beats", "accents", "tags", "text", "music", "keyframes", "variety"}
+    # What differs is that the command names the music as the film's sound, and the person's spelling.
+    assert theirs["conditions"]["tags"].pop("spans") != path["conditions"]["tags"].pop("spans")
+    assert json.loads(json.dumps(path)) | {"audio": None} == theirs | {"audio": None}
+
+
+@pytest.mark.parametrize(
+    ("more", "said", "remedy"),
+    [
+        ({"tags": (protocol.TagAt(0, 48, "swey"),)}, '"swey" (nearest: sway)', "ask for one of: sway"),
+        ({"text": "she juggles"}, '"she juggles"', "sway"),
+        ({"text": "sway [1-2"}, '"[1-2"', "Close each bracket"),
+        ({"tags": (protocol.TagAt(0, 48, "sway"), protocol.TagAt(12, 48, "x"))}, "both wanted at 0.5 s", "End"),
+        ({"weights": {"tempo": 1.0}}, "'tempo'", "beats, accents"),
+        ({"weights": {"beats": -1.0}}, "weight -1", "0 or more"),
+        ({"keys": (protocol.KeyAt("k", 1, "", 1, 1, "odd"),)}, "'odd'", "hard, soft"),
+        ({"longest_seconds": 0.1}, "at most 2 frames", "at least 0.50 s"),
+        ({"music": protocol.Sound((), 6.0), "weights": {"music": 1.0}}, "No music is heard", "Choose"),
+        ({"speech": protocol.Sound((), 6.0)}, "No speech is heard", "Choose"),
+        ({"loop": True}, "Other takes of a loop", "Ask for one take"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_without_words_of_the_command(
+    dancer: Path, analyzed: Path, more: dict[str, Any], said: str, remedy: str
+) -> None:
+    labels = (protocol.LabelAt(str(dancer), 0, 59, "sway"),)
+    with pytest.raises(UserError) as caught:
+        service.Service().suggest(protocol.Suggest(wish_for(dancer, analyzed, labels=labels, **more), 2), Recorded())
+    assert said in caught.value.message
+    assert remedy in caught.value.remedy
+    assert "--" not in str(caught.value)
+
+
+def test_what_is_asked_for_otherwise_than_before() -> None:
+    wave, turn, bow = (protocol.TagAt(24 * k, 24, tag) for k, tag in enumerate(("wave", "turn", "bow")))
+    sound = protocol.Sound((protocol.SoundPiece("a.wav", 0.0, 1.0, 9.0),), 10.0)
+    wish = protocol.Wish((), 240, tags=(wave, turn), text="", speech=sound)
+
+    def changed(**more: Any) -> list[tuple[int, int]]:
+        return changed_stretches(replace(wish, **more), wish, Fraction(24))
+
+    assert changed() == changed(keys=(protocol.KeyAt("k", 3, "a.mp4", 1, 1),), beats=(), seed=3) == []
+    assert changed(tags=(wave, bow)) == [(24, 48), (48, 72)]
+    assert changed(frames=200, speech=protocol.Sound((replace(sound.pieces[0], seconds=200 / 24 - 1),), 200 / 24)) == []
+    assert changed(music=sound) == []  # which has no weight
+    whole = [(0, 240)]
+    assert changed(text="wave") == whole
+    assert changed(speech=None) == changed(weights={"tags": 2.0}) == whole
+    assert changed(labels=(protocol.LabelAt("a.mp4", 0, 9, "wave"),)) == whole
+    assert changed(music=sound, weights={"music": 1.0}) == whole
+
+
+def test_ways_out_are_edges_and_their_pictures_what_is_shown(dancer: Path, analyzed: Path, tmp_path: Path) -> None:
+    ours, uses = service.Service(), (protocol.FootageUse(str(dancer)),)
+    (analysis,) = jobs.analyze([jobs.Source(dancer)], FootageLibrary(analyzed))
+    graph, _ = jobs.build([analysis], FootageLibrary(analyzed), GraphSettings(mix=True))
+    edges = set(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
+    frame = int(graph.source.min())
+    stand = protocol.Stand(uses, str(dancer), frame, str(tmp_path), 3, str(analyzed))
+    ways = ours.ways_out(stand, Recorded()).ways
+    assert 1 <= len(ways) <= 3
+    assert all((frame + way.after - 1, way.frame) in edges and way.after <= 49 for way in ways)
+    assert [way.after for way in ways] == sorted(way.after for way in ways)
+    assert all(abs(a.frame - b.frame) >= 12 for a, b in pairwise(sorted(ways, key=lambda way: way.frame)))
+    with FrameReader(analysis.footage) as reader:
+        for way in ways:
+            picture = np.load(way.picture)
+            whole = cv2.resize(reader.frame(way.frame), picture.shape[1::-1], interpolation=cv2.INTER_AREA)
+            assert (picture.dtype, max(picture.shape)) == (np.uint8, protocol.PREVIEW_SIDE)
+            assert np.array_equal(picture, whole)
+    for wrong in (replace(stand, frame=120), replace(stand, path=str(sample.PERFORMER))):
+        with pytest.raises(UserError, match="none of the footage"):
+            ours.ways_out(wrong, Recorded())
+
+
+def test_kinds_of_motion_cover_the_footage(dancer: Path, analyzed: Path) -> None:
+    uses = (protocol.FootageUse(str(dancer)),)
+    labels = service.Service().kinds(protocol.AskKinds(uses, 2, str(analyzed)), Recorded()).labels
+    assert {label.tag for label in labels} <= {"motion 1", "motion 2"}
+    assert {label.path for label in labels} == {str(dancer)}
+    frames = [k for label in labels for k in range(label.first, label.last + 1)]
+    assert len(frames) == len(set(frames)) > 90
+    assert set(frames) <= set(range(120))
 
 
 # Engines with a model
@@ -654,7 +797,7 @@ def generating(
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     blender = Blender(tmp_path)
-    path = blender.ask("suggest", wish_for(dancer, analyzed))["path"]
+    (path,) = blender.ask("suggest", protocol.Suggest(wish_for(dancer, analyzed)))["paths"]
 
     def fill(transition: int = 0, **choice: Any) -> protocol.Fill:
         engine = protocol.EngineChoice("hminterp", **choice)
@@ -753,7 +896,7 @@ def test_an_engine_is_kept_for_the_same_choice_and_released_for_another(
 
     monkeypatch.setattr(service, "make_engine", lambda choice: Fade() if choice.name == "fade" else Model(choice))
     ours, call = service.Service(), Recorded()
-    path = ours.suggest(wish_for(dancer, analyzed), call).path
+    (path,) = ours.suggest(protocol.Suggest(wish_for(dancer, analyzed)), call).paths
     final, draft = protocol.EngineChoice("model"), protocol.EngineChoice("model", quality="draft")
 
     def filled(*choices: protocol.EngineChoice) -> list[str]:
@@ -868,12 +1011,12 @@ def test_cancelled_at_any_moment_nothing_is_lost(dancer: Path, analyzed: Path, t
     rng = random.Random(0)
     wish = wish_for(dancer, known)
     blender = Blender(tmp_path)
-    undisturbed = blender.ask("suggest", wish)["path"]
+    (undisturbed,) = blender.ask("suggest", protocol.Suggest(wish))["paths"]
     ids = tuple(transition["id"] for transition in undisturbed["transitions"])
     folder = tmp_path / "frames"
     work: list[tuple[str, Any, float]] = [
         ("analyze", use(dancer, library=empty), 6.0),
-        ("suggest", wish, 1.0),
+        ("suggest", protocol.Suggest(wish), 1.0),
         ("fill", protocol.Fill(undisturbed, ids, protocol.EngineChoice("flow"), str(folder), str(known)), 8.0),
     ]
     cancelled, slowest = 0, 0.0
@@ -896,7 +1039,7 @@ def test_cancelled_at_any_moment_nothing_is_lost(dancer: Path, analyzed: Path, t
     assert cancelled == 20
     assert slowest < CANCELLED_SECONDS
     assert not workers_of(blender)
-    assert blender.ask("suggest", wish)["path"] == undisturbed
+    assert blender.ask("suggest", protocol.Suggest(wish))["paths"] == [undisturbed]
     assert blender.ask("analyze", use(dancer, library=empty))["footages"][0]["analyzed"]
     for file in (analyzed / "footage").rglob("poses-*.npz"):
         with np.load(file) as expected, np.load(empty / file.relative_to(analyzed)) as found:

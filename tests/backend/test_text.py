@@ -58,6 +58,7 @@ def test_times_in_brackets() -> None:
     assert parts("she waves [0-1.5] she turns [1.5-4]") == ["she waves", "she turns"]
     assert parts("[0-1.5] she waves [1.5-4] she turns") == ["she waves", "she turns"]
     assert parts("she waves [1-2] at him") == ["she waves at him"]
+    assert parts("she waves (at him) (2 s)") == ["she waves (at him)"]
 
 
 def test_what_has_no_time_shares_what_is_left_between_the_others() -> None:
@@ -75,6 +76,10 @@ def test_what_has_no_time_shares_what_is_left_between_the_others() -> None:
         ("[0-2]", "No words stand beside"),
         ("waves [3-1]", "does not last"),
         ("waves for 0 seconds", "is no time"),
+        ("waves [1-2", r'"\[1-2" in the text cannot be read'),
+        ("waves 1-2], turns", r'"\]" in the text cannot be read'),
+        ("waves, turns (3 s", r'"\(3 s" in the text cannot be read'),
+        ("waves [soon]", r'"\[soon\]" in the text cannot be read'),
     ],
 )
 def test_texts_are_checked_without_footage(text: str, says: str) -> None:

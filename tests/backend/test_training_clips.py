@@ -124,7 +124,8 @@ def frames_of(clips: Clips, window: Any) -> list[int]:
 
 def test_a_training_sees_what_the_engine_sees(performer, tmp_path, monkeypatch):
     """What the engine hands to the network of a gap is, bit for bit, a window of the clips."""
-    clips = prepare([performer], TINY, tmp_path / "clips", held_out=(), filters=ALL)
+    few = replace(performer.footage, ranges=np.array([[20, 20 + F]], np.int32))
+    clips = prepare([replace(performer, footage=few)], TINY, tmp_path / "clips", held_out=(), filters=ALL)
     window = clips.windows(F)[-1]
     numbers = frames_of(clips, window)
     batch = clips.batch([window], CPU)
@@ -506,15 +507,12 @@ def test_folders_are_searched_for_videos(tmp_path):
         videos_in([tmp_path / "empty"])
 
 
-@pytest.mark.long
-def test_the_sample_with_estimated_poses(sample_library: FootageLibrary, tmp_path):
-    footage = sample_library.footage(sample.PERFORMER)
-    analysis = Analysis(footage, sample_library.poses(footage, MediapipeEstimator()))
-    clips = prepare([analysis], replace(CONFIG, frames=18), tmp_path / "clips")
-    assert len(clips.held_out) == 4
-    assert sum(one.fast for one in clips.held_out) == 2
-    counts = clips.told["counts"]
-    assert sum(counts["frames"].values()) == 672
-    assert counts["frames"]["used"] > 500
-    assert counts["windows"]["used"] > 350
-    assert clips.aspect < 1
+def test_the_sample_gives_clips_and_gaps_of_both_kinds(true_library: FootageLibrary, tmp_path):
+    footage = true_library.footage(sample.PERFORMER)
+    analysis = Analysis(footage, true_library.poses(footage, MediapipeEstimator()))
+    foreseen = preparing.foresee([analysis], replace(CONFIG, frames=18))
+    assert foreseen.frames > 600
+    assert foreseen.size[0] < foreseen.size[1]
+    numbers = np.arange(footage.frames, dtype=np.int32)
+    speed = np.linalg.norm(np.diff(analysis.track.image, axis=0, prepend=0), axis=-1).mean(1).astype(np.float32)
+    assert [one.fast for one in holding.choose([Stretch(footage.id, numbers, speed)], 3, 1)].count(True) == 2

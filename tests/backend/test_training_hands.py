@@ -98,8 +98,8 @@ def test_on_talking_hands_it_fires_where_they_are():
     """Against mediapipe's model for hands alone, which knows nothing of the body's pose: it looks for palms."""
     from mediapipe.python.solutions.hands import Hands
 
-    footage = part(Path(MEDIA or "") / "footage" / "talk_gestures.mp4", 300, 389)
-    track = MediapipeEstimator().track(footage, workers=2)
+    footage = part(Path(MEDIA or "") / "footage" / "talk_gestures.mp4", 300, 359)
+    track = MediapipeEstimator().track(footage)
     crop = plan_crop(track.image, track.confidence, footage.size, 256, 64)
     width, height = crop.size
     cells = (width // FACTOR, height // FACTOR)
@@ -117,7 +117,7 @@ def test_on_talking_hands_it_fires_where_they_are():
             ]
             if places:
                 seen[k] = places
-    assert len(seen) >= 20
+    assert len(seen) >= 15
     fires = [bool((weights[k] > 1).any()) for k in seen]
     assert 0.2 <= np.mean(fires) <= 0.95
 

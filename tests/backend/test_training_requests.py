@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,15 +13,20 @@ import pytest
 import torch
 
 from tests.backend.test_server import Blender
-from tests.backend.test_training_trainer import recipe_of
+from tests.backend.test_training_personal import SMALLEST, hurried
+from tests.backend.test_training_trainer import LESSONS, recipe_of
 from vmg_backend import protocol, sample
-from vmg_backend.errors import UserError
+from vmg_backend.background.matte import PersonMatte
+from vmg_backend.errors import Cancelled, UserError
+from vmg_backend.interpolation.hardware import hardware
 from vmg_backend.interpolation.hminterp.memory import Live, bytes_of
 from vmg_backend.interpolation.hminterp.model import HMInterp
 from vmg_backend.jobs import Source, analyze
 from vmg_backend.library import FootageLibrary
-from vmg_backend.models import MODELS_VARIABLE, OWN
-from vmg_backend.protocol import CURVE_POINTS, FootageUse, Look, Train
+from vmg_backend.models import MODELS_VARIABLE, OWN, own_models
+from vmg_backend.protocol import CURVE_POINTS, FootageUse, Look, Train, Trained
+from vmg_backend.server import Call
+from vmg_backend.service import Service
 from vmg_backend.training.hminterp import begun, requests
 from vmg_backend.training.hminterp.clips import Batch
 from vmg_backend.training.hminterp.objectives import OBJECTIVES
@@ -45,7 +51,7 @@ def asked(name: str = "Mia", library: str = "") -> Train:
 
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_what_is_rehearsed_is_what_is_alive_with_numbers(number: int) -> None:
-    recipe = replace(recipe_of(), stages=recipe_of().stages[number : number + 1])
+    recipe = replace(recipe_of(), stages=LESSONS[number : number + 1])
     (stage,), config = recipe.stages, recipe.config
     model = HMInterp.build(config)
     for name, part in model.named_children():
@@ -64,12 +70,7 @@ def test_what_is_rehearsed_is_what_is_alive_with_numbers(number: int) -> None:
     assert need.working + learning == pytest.approx(live.peak, rel=0.05)
     assert need.peak > need.weights + learning + need.working
     assert need.at(0.5) == need.peak - round(need.working / 2)
-
-
-@pytest.mark.parametrize("number", [0, 1, 3])
-def test_thrift_is_rehearsed(number: int) -> None:
-    recipe = replace(recipe_of(), stages=recipe_of().stages[number : number + 1])
-    assert rehearsed(recipe, True).working < 0.9 * rehearsed(recipe, False).working
+    assert rehearsed(recipe, True).working < 0.9 * need.working
 
 
 # -- trainings that are not done ---------------------------------------------------------------------------------------
@@ -152,19 +153,19 @@ def test_a_curve_is_thinned_to_means_of_its_stages(points: int) -> None:
 
 
 def test_what_it_takes_is_told_without_decoding(
-    models: Path, sample_library: FootageLibrary, monkeypatch: pytest.MonkeyPatch
+    models: Path, true_library: FootageLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = replace(recipe_of(), stages=recipe_of().stages[:1])
+    small = replace(recipe_of(), stages=LESSONS[:1])
     monkeypatch.setattr(requests, "RECIPES", {"tiny": small})
-    part = (0, 149)
+    part = (0, 59)
     use = FootageUse(str(sample.PERFORMER), ranges=(part,))
-    plan = requests.plan_training(replace(asked(library=str(sample_library.root)), footages=(use,)))
+    plan = requests.plan_training(replace(asked(library=str(true_library.root)), footages=(use,)))
     assert (plan.device, plan.memory_thrifty) == ("CPU", plan.memory)
     assert "days" in plan.remark
     assert Path(plan.folder) == models / "runs" / "Mia"
     assert not Path(plan.folder).exists()
 
-    analyses = analyze([Source(sample.PERFORMER, ranges=(part,))], sample_library)
+    analyses = analyze([Source(sample.PERFORMER, ranges=(part,))], true_library)
     foreseen = foresee(analyses, small.config)
     clips = prepare(analyses, small.config, models / "clips", held_out=())
     written = sum(file.stat().st_size for file in (models / "clips").glob("*.npy"))
@@ -182,9 +183,9 @@ def test_footage_without_poses_is_refused(models: Path, tmp_path: Path, dancer: 
         requests.plan_training(replace(wish, recipe="none"))
 
 
-def test_clips_of_other_footage_are_told(tmp_path: Path, sample_library: FootageLibrary) -> None:
+def test_clips_of_other_footage_are_told(tmp_path: Path, true_library: FootageLibrary) -> None:
     """A run of that name would go on with what it never saw."""
-    some, other = (analyze([Source(sample.PERFORMER, ranges=(part,))], sample_library) for part in ((0, 99), (0, 149)))
+    some, other = (analyze([Source(sample.PERFORMER, ranges=(part,))], true_library) for part in ((0, 29), (0, 39)))
     assert not differs(some, TINY.config, tmp_path / "clips")
     prepare(some, TINY.config, tmp_path / "clips")
     assert not differs(some, TINY.config, tmp_path / "clips")
@@ -193,52 +194,62 @@ def test_clips_of_other_footage_are_told(tmp_path: Path, sample_library: Footage
 
 
 @pytest.mark.long
-def test_a_training_survives_pauses_and_a_killed_backend(
+def test_a_training_survives_a_killed_backend_and_pauses(
     models: Path,
     tmp_path: Path,
     dance: tuple[Path, FootageLibrary],
+    middle: type[PersonMatte],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     footage, library = dance
     wish = replace(asked(library=str(library.root)), footages=(FootageUse(str(footage)),))
-    first = Blender(tmp_path)
-    heard(first, first.send("train", wish))
-    first.process.kill()
+    backend = Blender(
+        tmp_path,
+        f"""
+from vmg_backend.training.hminterp.recipes import RECIPES, Recipe
+RECIPES["tiny"] = Recipe.from_dict({SMALLEST.as_dict()!r})
+""",
+    )
+    number = backend.send("train", wish)
+    while (message := backend.message())["method"] != "learned":
+        assert "method" in message, message
+    assert message["params"]["request"] == number
+    backend.process.kill()
+    backend.process.wait()
 
-    second = Blender(tmp_path)
-    number = second.send("train", wish)
-    before = heard(second, number)
-    second.cancel(number)
-    start = time.monotonic()
-    assert second.answer(number)["error"]["code"] == protocol.CANCELLED
-    print(f"stopped after {time.monotonic() - start:.2f} s")
-    assert time.monotonic() - start < 10.0  # a step, and the state: Blender waits for neither
-    (run,) = second.ask("hardware", Look())["runs"]
-    assert protocol.from_json(Train, run["asked"]) == wish
-    assert run["done"] >= before["done"] > 0.0
+    hurried(monkeypatch, middle)
+    service, cancelled, sent = Service(), threading.Event(), []
 
-    trained = second.ask("train", wish)
-    learned = second.noted("learned")
-    assert learned[0]["done"] >= run["done"]
+    def pause(message: dict[str, Any]) -> None:
+        sent.append(message)
+        if message["method"] == "learned":
+            cancelled.set()
+
+    start = time.process_time()
+    with pytest.raises(Cancelled):
+        service.train(wish, Call(1, cancelled, pause))
+    before = sent[-1]["params"]
+    assert not own_models()
+    (run,) = hardware(Look()).runs
+    assert run.asked == wish
+    assert run.done >= before["done"] > 0.0
+    print(f"paused after {time.process_time() - start:.2f} s")
+
+    sent.clear()
+    trained = service.train(wish, Call(2, threading.Event(), sent.append))
+    learned = [message["params"] for message in sent if message["method"] == "learned"]
+    assert learned[0]["done"] >= run.done
     assert learned[-1]["done"] == 1.0
     assert len(learned[-1]["losses"]) >= 3
-    assert trained["model"]["name"] == "Mia"
-    assert not trained["better"]  # eleven steps make no model
-    assert set(trained["over"]) == {"fade", "flow"}
-    here = second.ask("hardware", Look())
-    assert [model["name"] for model in here["models"]] == ["Mia"]
-    assert here["runs"] == []
+    assert protocol.from_json(Trained, protocol.as_json(trained)) == trained
+    assert trained.model.name == "Mia"
+    assert not trained.better  # eight steps make no model
+    assert set(trained.over) == {"fade", "flow"}
+    here = hardware(Look())
+    assert [model.name for model in here.models] == ["Mia"]
+    assert here.runs == ()
     assert not (run_folder("Mia") / "clips").exists()
-    assert second.refused("train", wish)["data"]["message"] == 'There is a model "Mia" already.'
-    assert second.refused("forget_run", protocol.RunName("Mia"))["code"] == protocol.USER_ERROR
-    second.close()
-
-
-def heard(blender: Blender, number: int) -> dict[str, Any]:
-    """What is told first of how it goes."""
-    while True:
-        message = blender.message()
-        assert "method" in message, message
-        if message["method"] == "learned":
-            assert message["params"]["request"] == number
-            params: dict[str, Any] = message["params"]
-            return params
+    with pytest.raises(UserError, match='There is a model "Mia" already'):
+        service.train(wish, Call(3, threading.Event(), sent.append))
+    with pytest.raises(UserError, match="no training"):
+        service.forget_run(protocol.RunName("Mia"), Call(4, threading.Event(), sent.append))

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import itertools
 import json
 import math
+import multiprocessing
+import os
+import shutil
+import sys
 import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +23,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from vmg_backend.errors import Cancelled, UserError
@@ -37,11 +46,14 @@ from vmg_backend.training.hminterp.objectives import (
 )
 from vmg_backend.training.hminterp.recipes import PAPER, RECIPES, TINY, Recipe, Stage, ablations
 from vmg_backend.training.hminterp.runs import Moment, Run, read_curves
-from vmg_backend.training.hminterp.trainer import Means, Trainer
+from vmg_backend.training.hminterp.trainer import Means, Trainer, processes
 
 SMALL_CONFIG = replace(CONFIG, frames=6, size=32, channels=(32, 32), reference="attention")
 CPU = Means(cpu=True)
 LOST = "CUDA error: device-side assert triggered"
+
+
+LESSONS = tuple(replace(stage, steps=2) for stage in TINY.stages)
 
 
 class FewClips:
@@ -73,8 +85,8 @@ class FewClips:
             self._latents = encode(autoencoder, 2.0 * self._pictures - 1.0)
 
 
-def recipe_of(base: Recipe = TINY) -> Recipe:
-    return replace(base, config=replace(SMALL_CONFIG, name=base.config.name))
+def recipe_of() -> Recipe:
+    return replace(TINY, config=replace(SMALL_CONFIG, name="tiny"), stages=LESSONS)
 
 
 def trainer_of(recipe: Recipe, folder: Path, model: HMInterp | None = None) -> Trainer:
@@ -83,20 +95,24 @@ def trainer_of(recipe: Recipe, folder: Path, model: HMInterp | None = None) -> T
     return Trainer(recipe, clips, Run(folder, recipe), CPU, model, costs=costs)
 
 
-def stopped(recipe: Recipe, folder: Path, look: int) -> None:
-    """Train, until it is cancelled at the so manieth look at the progress."""
+def at_look(look: int) -> Progress:
+    """One that is cancelled at the so manieth look at it."""
     cancelled, looks = threading.Event(), itertools.count(1)
 
     def report(_: float, __: str) -> None:
         if next(looks) == look:
             cancelled.set()
 
+    return Progress(report, cancelled)
+
+
+def stopped(recipe: Recipe, folder: Path, look: int) -> None:
+    """Train, until it is cancelled at the so manieth look at the progress."""
     with pytest.raises(Cancelled):
-        trainer_of(recipe, folder).run(Progress(report, cancelled))
+        trainer_of(recipe, folder).run(at_look(look))
 
 
-def same(ours: HMInterp, theirs: HMInterp) -> bool:
-    mine, other = ours.state_dict(), theirs.state_dict()
+def same(mine: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return mine.keys() == other.keys() and all(torch.equal(mine[key], other[key]) for key in mine)
 
 
@@ -139,7 +155,7 @@ def test_what_stopped_a_training_does_not_show(whole: Whole, tmp_path: Path, mon
         assert len(list((folder / "states").iterdir())) == 1
         assert not list(folder.rglob(".vmg-*"))
 
-    stopped(recipe, folder, 2)
+    stopped(recipe, folder, 1)
     stands_at(0, 1)
     with monkeypatch.context() as patched, pytest.raises(UserError, match="disk is full"):
         fail_while_saving(patched, OSError(errno.ENOSPC, "No space left on device"), 1)
@@ -159,14 +175,183 @@ def test_what_stopped_a_training_does_not_show(whole: Whole, tmp_path: Path, mon
         fail_while_saving(patched, lost, 7)  # after those of 1, 2, that of 2, 0 and two of 2, 1
         trainer_of(recipe, folder).run()
     stands_at(2, 0)
-    stopped(recipe, folder, 2)
+    stopped(recipe, folder, 1)
     stands_at(2, 1)
-    stopped(recipe, folder, 4)
+    stopped(recipe, folder, 2)
     stands_at(3, 1)
-    assert same(whole.model, again := trainer_of(recipe, folder).run())
+    again = trainer_of(recipe, folder).run()
+    assert same(whole.model.state_dict(), again.state_dict())
     assert whole.model.config == again.config
     points = [[(line["stage"], line["step"]) for line in read_curves(each)] for each in (whole.folder, folder)]
     assert points[0] == points[1]
+
+
+def test_killed_at_any_moment_it_goes_on_from_a_whole_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the disk holds at a moment is what a process leaves that is killed then."""
+    recipe, folder = replace(recipe_of(), stages=(LESSONS[0], LESSONS[2])), tmp_path / "run"
+    saved: dict[Moment, Mapping[str, Mapping[str, Tensor]]] = {}
+    seen: list[tuple[Moment | None, str]] = []
+
+    def look(change: str) -> None:
+        moment = Run(folder, recipe).moment
+        seen.append((moment, change))
+        if moment:
+            assert all(same(tensors, Run(folder, recipe).load(name)) for name, tensors in saved[moment].items())
+        if change == "half of optimizer.safetensors" and moment in (None, Moment(1, 1)):
+            shutil.copytree(folder, tmp_path / f"killed after {moment}")
+
+    real = Run.save
+
+    def save(run: Run, moment: Moment, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        saved[moment] = {file: {name: one.clone() for name, one in group.items()} for file, group in tensors.items()}
+        real(run, moment, tensors)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "save", save)
+        patched.setattr(training, "_SAVE_EVERY", 0.0)
+        patched.setattr(training, "_SAVE_SHARE", 0.0)
+        trainer = trainer_of(recipe, folder)
+        looked_at(patched, look)
+        expected = trainer.run()
+    moments = [None, *(Moment(*each) for each in [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)])]
+    assert list(dict(seen)) == moments
+    halves = {f"half of {name}.safetensors" for name in ("weights", "average", "optimizer")}
+    assert {change for _, change in seen} == halves | {"to be renamed", "renamed", "half deleted", "deleted"}
+
+    killed = sorted(tmp_path.glob("killed after *"))
+    assert len(killed) == 2
+    for half in killed:
+        assert list((half / "states").glob(".vmg-*"))
+        again = trainer_of(recipe, half).run()
+        assert same(again.state_dict(), expected.state_dict())
+        assert [file.name for file in (half / "states").iterdir()] == ["2-0"]
+
+
+def looked_at(patched: pytest.MonkeyPatch, look: Callable[[str], None]) -> None:
+    """`look` whenever a file is half written, something is to be renamed or was, a folder is half deleted or gone."""
+    write, rename, delete = safetensors.torch.save_file, Path.replace, shutil.rmtree
+
+    def save_file(tensors: object, path: Path, *words: object) -> None:
+        write(tensors, path, *words)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        look(f"half of {path.name}")
+        path.write_bytes(whole)
+
+    def replace_(path: Path, target: Path) -> Path:
+        look("to be renamed")
+        renamed = rename(path, target)
+        look("renamed")
+        return renamed
+
+    def rmtree(path: Path, **words: bool) -> None:
+        if path.exists():
+            next(path.iterdir()).unlink()
+            look("half deleted")
+            delete(path, **words)
+            look("deleted")
+
+    patched.setattr(safetensors.torch, "save_file", save_file)
+    patched.setattr(Path, "replace", replace_)
+    patched.setattr(shutil, "rmtree", rmtree)
+
+
+# -- several processes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_processes_stop_together_and_go_on_as_if_they_never_had(tmp_path: Path) -> None:
+    here = sys.platform == "linux" and not torch.cuda.is_available()
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork" if here else "spawn")) as pool:
+        one, other = pool.map(one_of_two, range(2), [tmp_path] * 2, timeout=300)
+    assert one == other
+    assert one["stops"] == [Moment(0, 1), Moment(0, 1), Moment(0, 2)]
+    assert one["resumed"] == one["whole"] != one["untrained"]
+
+
+def one_of_two(rank: int, folder: Path) -> dict[str, Any]:
+    """What a process comes to whose fellow or who itself is cancelled: between steps, in a step, in a validation."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    torch.set_num_threads(1)
+    store, patience = (folder / "store").as_uri(), timedelta(minutes=2)
+    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2, timeout=patience)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    recipe, cancelled = replace(recipe_of(), stages=(replace(LESSONS[2], steps=3, accumulate=2),)), threading.Event()
+    states = {"untrained": weights_of(HMInterp.build(recipe.config))}
+
+    def watch(_: HMInterp, __: Stage, ___: Moment, progress: Progress) -> dict[str, float]:
+        cancelled.set()
+        progress.check()
+        return {}
+
+    def trainer(name: str) -> Trainer:
+        with processes(cpu=True).main_process_first():
+            run = Run(folder / name, recipe)
+        return Trainer(recipe, FewClips(), run, Means(cpu=True, watch_every=0.0), costs=[1.0])
+
+    states["whole"] = weights_of(trainer("whole").run())
+    stops = []
+    for who, progress, watching in [
+        (1, at_look(2), None),  # at the next step's first pass
+        (1, at_look(1), None),  # at its second one
+        (0, Progress(cancelled=cancelled), watch),
+    ]:
+        stopped = trainer("stopped")
+        with pytest.raises(Cancelled):
+            stopped.run(*((progress, watching) if who == rank else ()))
+        stops.append(stopped._moment)
+        assert Run(folder / "stopped", recipe).moment == stops[-1]
+    states["resumed"] = weights_of(trainer("stopped").run())
+    return {"stops": stops, **states}
+
+
+def weights_of(model: HMInterp) -> str:
+    """All of them, as a hash."""
+    told = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        told.update(name.encode() + tensor.numpy().tobytes())
+    return told.hexdigest()
+
+
+# -- mixed precision ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _accelerate_anew() -> Iterator[None]:
+    """It knows one precision in a process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("_accelerate_anew")
+def test_in_half_precision_every_stage_learns_and_weights_stay_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bfloat16, in which the passes compute; and a state of it goes on as if nothing had been."""
+    stages = [replace(stage, steps=2 if stage.name == "seed" else 1, batch=1) for stage in LESSONS]
+    recipe, seen, real = replace(recipe_of(), stages=tuple(stages)), set(), Run.save
+
+    def trainer(folder: Path) -> Trainer:
+        return Trainer(recipe, FewClips(), Run(folder, recipe), Means("bf16", cpu=True), costs=[1.0] * 4)
+
+    def save(run: Run, moment: Moment, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        real(run, moment, tensors)
+        seen.update(tensor.dtype for group in tensors.values() for tensor in group.values())
+        if moment == Moment(2, 1):
+            shutil.copytree(run.folder, tmp_path / "stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "save", save)
+        patched.setattr(training, "_SAVE_EVERY", 0.0)
+        patched.setattr(training, "_SAVE_SHARE", 0.0)
+        model = trainer(tmp_path / "run").run()
+    losses = {line["stage"]: line["loss"] for line in read_curves(tmp_path / "run")}
+    assert losses.keys() == {stage.name for stage in stages}
+    assert all(math.isfinite(loss) for loss in losses.values())
+    assert seen == {torch.float32, torch.float64}  # the latter is the latents' scale
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert same(model.state_dict(), trainer(tmp_path / "stopped").run().state_dict())
 
 
 def fail_while_saving(patched: pytest.MonkeyPatch, error: Exception, number: int) -> None:
@@ -204,11 +389,11 @@ def test_a_step_of_each_stage_is_tried_before(whole: Whole) -> None:
 
 def test_the_time_left_is_that_of_the_steps_left(tmp_path: Path) -> None:
     recipe, run = recipe_of(), Run(tmp_path / "run", recipe_of())
-    assert Trainer(recipe, FewClips(), run, CPU, costs=[1.0, 10.0, 100.0, 1000.0]).seconds_left == 4 + 20 + 300 + 2000
+    assert Trainer(recipe, FewClips(), run, CPU, costs=[1.0, 10.0, 100.0, 1000.0]).seconds_left == 2 + 20 + 200 + 2000
 
 
 def test_another_seed_gives_another_model(whole: Whole, tmp_path: Path) -> None:
-    recipe = replace(recipe_of(), stages=recipe_of().stages[:1], seed=2)
+    recipe = replace(recipe_of(), stages=LESSONS[:1], seed=2)
     other = trainer_of(recipe, tmp_path / "run").run().autoencoder.state_dict()
     assert not any(
         torch.equal(whole.states[1][f"autoencoder.{name}"], other[name]) for name in other if "conv1.w" in name
@@ -225,7 +410,7 @@ def test_latents_of_a_trained_autoencoder_have_a_deviation_of_one(whole: Whole) 
 
 @pytest.mark.parametrize("number", range(4))
 def test_frozen_parts_do_not_change(whole: Whole, number: int) -> None:
-    stage, (before, after) = recipe_of().stages[number], whole.states[number : number + 2]
+    stage, (before, after) = LESSONS[number], whole.states[number : number + 2]
     changed = {name.partition(".")[0] for name, tensor in after.items() if not torch.equal(tensor, before[name])}
     expected = set(stage.trained) & {name for name, _ in whole.model.named_children()}
     silent = {"pose_guider"} if not stage.pose else set()  # told nothing, it learns nothing
@@ -233,12 +418,18 @@ def test_frozen_parts_do_not_change(whole: Whole, number: int) -> None:
     assert changed == (expected - silent) | scaled
 
 
+SHORT = tuple(replace(stage, steps=1, batch=1) for stage in LESSONS[1:])
+"""As the paper's, without an autoencoder's stage."""
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "row", {row.recipe.name: row for row in ablations(recipe_of())}.values(), ids=lambda row: row.name
+    "row",
+    {row.recipe.name: row for row in ablations(replace(recipe_of(), stages=SHORT))}.values(),
+    ids=lambda row: row.name,
 )
 def test_every_row_of_the_papers_tables_trains(tmp_path: Path, row: object) -> None:
-    recipe = row.recipe.scaled(0.01)
+    recipe = row.recipe.scaled(0.01)  # one step of each stage
     model = trainer_of(recipe, tmp_path / "run").run()
     assert {line["stage"] for line in read_curves(tmp_path / "run")} == {stage.name for stage in recipe.stages}
     assert (model.decoder is None) == (recipe.config.decoder == "none")
@@ -281,7 +472,7 @@ def test_a_run_of_another_recipe_is_refused(whole: Whole) -> None:
 def test_a_broken_step_stops_the_training_before_it_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    recipe = replace(recipe_of(), stages=recipe_of().stages[:1])
+    recipe = replace(recipe_of(), stages=(replace(LESSONS[0], steps=3),))
     calls, real = itertools.count(1), AutoencoderObjective.forward
 
     def forward(*words: object) -> Tensor:
@@ -304,7 +495,7 @@ def test_a_broken_step_stops_the_training_before_it_counts(
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_learning_lowers_the_loss_of_every_aim(tmp_path: Path, number: int) -> None:
     """Of the same draws, before and after."""
-    stage = replace(recipe_of().stages[number], steps=8, single=0.0, unconditional=0.0, keep=0.0)
+    stage = replace(LESSONS[number], steps=8, single=0.0, unconditional=0.0, keep=0.0)
     recipe = replace(recipe_of(), stages=(stage,))
     torch.manual_seed(0)
     model = HMInterp.build(recipe.config)
@@ -323,7 +514,7 @@ def test_learning_lowers_the_loss_of_every_aim(tmp_path: Path, number: int) -> N
 
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_thrift_changes_no_gradient(number: int) -> None:
-    stage = recipe_of().stages[number]
+    stage = LESSONS[number]
     torch.manual_seed(0)
     model = HMInterp.build(SMALL_CONFIG)
     for name, part in model.named_children():
@@ -362,7 +553,7 @@ def test_a_decoder_begins_as_the_autoencoders() -> None:
 
 
 def test_min_snr_weights_are_those_of_the_equation() -> None:
-    objective = InterpolatorObjective(HMInterp.build(SMALL_CONFIG), replace(recipe_of().stages[3], snr=5.0))
+    objective = InterpolatorObjective(HMInterp.build(SMALL_CONFIG), replace(LESSONS[3], snr=5.0))
     for moment in (0, 400, 998, 999):
         kept = float(objective._noise.kept[moment])
         snr = kept / (1.0 - kept)
@@ -372,7 +563,7 @@ def test_min_snr_weights_are_those_of_the_equation() -> None:
 
 def test_frames_to_be_made_count_ten_times_and_hands_as_much_as_is_said() -> None:
     torch.manual_seed(0)
-    stage = replace(recipe_of().stages[3], snr=0.0, unconditional=0.0, single=0.0)
+    stage = replace(LESSONS[3], snr=0.0, unconditional=0.0, single=0.0)
     objective = InterpolatorObjective(HMInterp.build(SMALL_CONFIG), stage)
     batch = FewClips(frames=6).batch([slice(0, 6)], torch.device("cpu"), 1.0)
 
@@ -392,7 +583,7 @@ def test_frames_to_be_made_count_ten_times_and_hands_as_much_as_is_said() -> Non
 
 
 def test_single_frames_see_one_frame_to_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = replace(recipe_of().stages[3], single=1.0)
+    stage = replace(LESSONS[3], single=1.0)
     objective = InterpolatorObjective(HMInterp.build(SMALL_CONFIG), stage)
     seen: list[tuple[int, ...]] = []
     forward = objective.model.denoiser.forward
@@ -413,7 +604,7 @@ def test_single_frames_see_one_frame_to_be_made(monkeypatch: pytest.MonkeyPatch)
 )
 def test_the_same_draw_gives_the_same_loss(kind: type, number: int) -> None:
     torch.manual_seed(0)
-    objective = kind(HMInterp.build(SMALL_CONFIG), recipe_of().stages[number])
+    objective = kind(HMInterp.build(SMALL_CONFIG), LESSONS[number])
     batch = FewClips(frames=6).batch([slice(0, 6)], torch.device("cpu"), 1.0)
     losses = [float(objective(batch, torch.Generator().manual_seed(seed)).detach()) for seed in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]

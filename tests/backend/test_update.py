@@ -22,12 +22,17 @@ from vmg_backend.graph.features import RHYTHM_JOINTS, MotionFeatures
 from vmg_backend.graph.matching import VELOCITY_SECONDS, WINDOW
 from vmg_backend.graph.motion_graph import MotionGraph
 from vmg_backend.library import FootageLibrary
+from vmg_backend.search import objective, update
 from vmg_backend.search.conditions import beat_closeness
+from vmg_backend.search.explain import explain
 from vmg_backend.search.find import find_paths
 from vmg_backend.search.keyframes import Keyframe
+from vmg_backend.search.labels import Label
 from vmg_backend.search.motion_beats import cut_motion_beats, node_motion_beats
 from vmg_backend.search.objective import SearchSettings
 from vmg_backend.search.path import Path, Segment
+from vmg_backend.search.shape import Shape
+from vmg_backend.search.tags import TagSpan, TagSpans
 from vmg_backend.search.update import update_path
 
 FPS = Fraction(10)
@@ -40,6 +45,23 @@ HOLD = MATCHING.longest_transition + 2
 BEATS = [Beat(0.35 + 0.5 * k, "beat", 1.0) for k in range(31)]
 
 
+_known: dict[object, Any] = {}
+
+
+def _remembered(graph: MotionGraph, features: MotionFeatures, *more: Any) -> Any:
+    key = id(features), *(values.tobytes() for values in (graph.source, graph.target, graph.half))
+    if key not in _known:
+        _known[key] = cut_motion_beats(graph, features, *more)
+    return _known[key]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thirds of an update: what is mostly as in the last one, and what only one test looks at."""
+    monkeypatch.setattr(objective, "cut_motion_beats", _remembered)
+    monkeypatch.setattr(update, "explain", lambda *_: None)
+
+
 @dataclass(frozen=True, eq=False)
 class World:
     """Footage that there is no file of, and all that is made of it."""
@@ -47,6 +69,11 @@ class World:
     footages: tuple[Footage, ...]
     features: MotionFeatures
     graph: MotionGraph
+
+    @functools.cached_property
+    def path(self) -> Path:
+        """The film without keyframes."""
+        return self.find()
 
     def find(self, keys: dict[str, Keyframe] | None = None, **wish: Any) -> Path:
         given: dict[str, Any] = {"frames": FRAMES, "beats": BEATS, "settings": SETTINGS, **wish}
@@ -61,6 +88,7 @@ class World:
         *,
         beats: Sequence[Beat] = BEATS,
         frames: int = FRAMES,
+        **more: Any,
     ) -> tuple[Path, tuple[int, ...]]:
         old = old or {}
         path.check()
@@ -74,8 +102,8 @@ class World:
             keyframes=old if new is None else new,
             old_beats=BEATS,
             old_keyframes=old,
-            settings=SETTINGS,
             matching=MATCHING,
+            **{"settings": SETTINGS, **more},
         )
         updated.check()
         check_consistent(updated)
@@ -271,7 +299,7 @@ def changes(key: Keyframe) -> list[Keyframe]:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_moved_keyframe_changes_the_two_cuts_beside_it_and_nothing_else(seed: int) -> None:
     here = world(seed)
-    path = filled(here.find())
+    path = filled(here.path)
     slid = searched = 0
     for number in range(1, len(path.segments) - 1, 3):
         key = key_in(path, number)
@@ -310,7 +338,7 @@ def test_a_moved_keyframe_changes_the_two_cuts_beside_it_and_nothing_else(seed: 
 def test_the_bound_holds_for_a_new_search() -> None:
     for seed in range(2):
         here = world(seed)
-        path = here.find()
+        path = here.path
         key = key_in(path, 3)
         for moved in changes(key)[::4]:
             new, _ = here.update(path, {"k": key}, {"k": moved})
@@ -323,13 +351,13 @@ def test_the_bound_holds_for_a_new_search() -> None:
 
 
 def test_nothing_changed_gives_the_path_back() -> None:
-    path = world(0).find()
+    path = world(0).path
     assert world(0).update(path) == (path, ())
 
 
 def test_costs_are_those_of_a_new_search() -> None:
     """Other strengths, which have no weight: the same path, measured again."""
-    path = world(0).find()
+    path = world(0).path
     new, changed = world(0).update(path, beats=[replace(beat, strength=0.5) for beat in BEATS])
     assert changed == ()
     assert new.cost == pytest.approx(plain_cost(world(0), path, BEATS))
@@ -341,7 +369,7 @@ def test_costs_are_those_of_a_new_search() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_nudged_beat_changes_its_surroundings_or_nothing(seed: int) -> None:
     here = world(seed)
-    path = filled(here.find())
+    path = filled(here.path)
     bounds = [0, *(t.at + t.half for t in path.transitions), path.frames]
     some = 0
     for number in range(2, len(BEATS), 3):
@@ -363,7 +391,7 @@ def test_a_nudged_beat_changes_its_surroundings_or_nothing(seed: int) -> None:
 
 def test_other_music_is_searched_as_a_whole() -> None:
     here = world(1)
-    path = here.find()
+    path = here.path
     beats = [replace(beat, time=beat.time + 0.25) for beat in BEATS]
     new, changed = here.update(path, beats=beats)
     assert changed
@@ -372,7 +400,7 @@ def test_other_music_is_searched_as_a_whole() -> None:
 
 
 def test_a_removed_keyframe_changes_nothing() -> None:
-    path = world(0).find()
+    path = world(0).path
     new, changed = world(0).update(path, {"k": key_in(path, 3)}, {})
     assert changed == ()
     assert (new.segments, new.transitions) == (path.segments, path.transitions)
@@ -383,7 +411,7 @@ def test_an_added_keyframe_is_shown_and_what_is_far_stays() -> None:
     met = few = 0
     for seed in range(3):
         here = world(seed)
-        path = filled(here.find())
+        path = filled(here.path)
         for at, frame in itertools.product((4.0, 8.0), (20, 60, 110, 130)):
             key = Keyframe(at, "a", frame, 4)
             try:
@@ -432,7 +460,7 @@ def test_what_a_person_edited_stays() -> None:
     slid = 0
     for seed in range(3):
         here = world(seed)
-        path = edited(filled(here.find()))
+        path = edited(filled(here.path))
         far = len(path.segments) - 3
         end = path.segments[far - 2].at
         key = key_in(path, far)
@@ -450,7 +478,7 @@ def test_what_a_person_edited_stays() -> None:
 def test_beats_do_not_cost_what_is_pinned() -> None:
     for seed in range(3):
         here = world(seed)
-        path = edited(filled(here.find()))
+        path = edited(filled(here.path))
         beats = [replace(beat, time=beat.time + 0.2) for beat in BEATS]
         new, _ = here.update(path, beats=beats)
         assert {replace(t, id=0) for t in path.transitions if t.pinned} <= {replace(t, id=0) for t in new.transitions}
@@ -458,7 +486,7 @@ def test_beats_do_not_cost_what_is_pinned() -> None:
 
 def test_a_keyframe_that_was_edited_away_does_not_come_back_by_itself() -> None:
     here = world(0)
-    path = here.find()
+    path = here.path
     away, key = replace(key_in(path, 2), frame=0), key_in(path, 5)
     new, changed = here.update(path, {"away": away, "k": key}, {"away": away, "k": key, "more": key_in(path, 4)})
     assert changed == ()
@@ -467,7 +495,7 @@ def test_a_keyframe_that_was_edited_away_does_not_come_back_by_itself() -> None:
 
 def test_several_changes_at_once() -> None:
     here = world(2)
-    path = filled(here.find())
+    path = filled(here.path)
     one, two = key_in(path, 2), key_in(path, len(path.segments) - 3)
     old = {"one": one, "two": two}
     new_keys = {"one": replace(one, at=one.at + 0.1), "two": replace(two, frame=two.frame + 1)}
@@ -480,7 +508,7 @@ def test_several_changes_at_once() -> None:
 
 def test_keyframes_that_swap_places() -> None:
     here = world(0)
-    path = here.find()
+    path = here.path
     one, two = key_in(path, 3), key_in(path, 6)
     swapped = {"one": replace(one, at=two.at), "two": replace(two, at=one.at)}
     new, _ = here.update(path, {"one": one, "two": two}, swapped)
@@ -490,7 +518,7 @@ def test_keyframes_that_swap_places() -> None:
 @pytest.mark.parametrize("frames", [FRAMES - 1, FRAMES - 25, FRAMES + 1, FRAMES + 30])
 def test_another_length_changes_only_the_end(frames: int) -> None:
     here = world(0)
-    path = filled(here.find())
+    path = filled(here.path)
     new, changed = here.update(path, frames=frames)
     kept = min(frames, FRAMES) - 3 * HOLD
     before = [t for t in path.transitions if t.at + t.frames < kept - 3 * HOLD]
@@ -509,7 +537,7 @@ def test_another_length_changes_only_the_end(frames: int) -> None:
     ],
 )
 def test_a_keyframe_that_cannot_be_shown_is_named(key: Keyframe, said: str) -> None:
-    path = world(0).find()
+    path = world(0).path
     old = key_in(path, 4)
     for before in ({}, {"k": old}):
         with pytest.raises(UserError) as caught:
@@ -519,7 +547,7 @@ def test_a_keyframe_that_cannot_be_shown_is_named(key: Keyframe, said: str) -> N
 
 
 def test_keyframes_on_top_of_each_other_are_named() -> None:
-    path = world(0).find()
+    path = world(0).path
     key = key_in(path, 4)
     with pytest.raises(UserError) as caught:
         world(0).update(path, {"k": key}, {"k": key, "new": replace(key, frame=(key.frame + 40) % 70)})
@@ -529,11 +557,179 @@ def test_keyframes_on_top_of_each_other_are_named() -> None:
 
 def test_footage_that_is_gone_is_named() -> None:
     here = world(0)
-    path = here.find()
+    path = here.path
     foreign = replace(path, segments=tuple(replace(s, footage="x") for s in path.segments))
     foreign = replace(foreign, footages={**path.footages, "x": replace(path.footages["a"], name="gone.mp4")})
     with pytest.raises(UserError, match=r"gone\.mp4"):
         here.update(foreign, beats=())
+
+
+def nodes_of(here: World, path: Path) -> np.ndarray:
+    """The node of each output frame, up to the cuts even inside transitions."""
+    nodes = here.shown(path)
+    for one in path.transitions:
+        source, target = here.node(one.from_.footage, one.match[0]), here.node(one.to.footage, one.match[1])
+        nodes.update({one.at + one.half - 1 - k: source - k for k in range(one.half)})
+        nodes.update({one.at + one.half + k: target + k for k in range(one.half)})
+    return np.array([nodes[t] for t in range(path.frames)])
+
+
+@pytest.mark.parametrize("number", [0, 3, -1])
+def test_a_stretch_becomes_visibly_another_one_and_the_rest_stays(number: int) -> None:
+    here = world(0)
+    path = filled(here.path)
+    segment = path.segments[number]
+    start, end = segment.at, segment.at + segment.frames
+    new, changed = here.update(path, again=[(start, end)])
+    was, now = nodes_of(here, path), nodes_of(here, new)
+    assert (np.abs(was - now)[start:end] > 5).all()  # half a second, as everything is in one run or far from it
+    untouched(path, new, start - 2 * HOLD - HALF, end + 2 * HOLD + HALF)
+    assert changed
+    assert np.diff([0, *(t.at + t.half for t in new.transitions), new.frames]).min() >= HOLD
+    assert new.cost == pytest.approx(plain_cost(here, new, BEATS))
+
+
+def test_what_was_seen_in_a_stretch_comes_again_only_when_there_is_nothing_else() -> None:
+    here = world(0)
+    first = filled(here.path)
+    segment = first.segments[3]
+    start, end = segment.at, segment.at + segment.frames
+    second, _ = here.update(first, again=[(start, end)])
+    third, _ = here.update(second, again=[(start, end)], seen=first.segments)
+    for one, other in ((first, third), (second, third)):
+        assert (np.abs(nodes_of(here, one) - nodes_of(here, other))[start:end] > 5).all()
+    length = end - start
+    starts = [(one.id, first) for one in here.footages for first in range(one.frames - length + 1)]
+    everything = [replace(segment, footage=id_, first=first, last=first + length - 1) for id_, first in starts]
+    fourth, _ = here.update(second, again=[(start, end)], seen=everything)
+    assert (np.abs(nodes_of(here, second) - nodes_of(here, fourth))[start:end] > 5).all()
+
+
+def test_keyframes_in_a_stretch_that_becomes_another_one_stay() -> None:
+    here = world(1)
+    key = key_in(here.path, 4)
+    path = here.find({"k": key})
+    start, end = at_of(key) - 12, at_of(key) + 12
+    new, _ = here.update(path, {"k": key}, again=[(start, end)])
+    assert is_shown(here, new, key)
+    was, now = nodes_of(here, path), nodes_of(here, new)
+    before = np.abs(was - now)[start : at_of(key)] > 5
+    after = np.abs(was - now)[at_of(key) + key.frames : end] > 5
+    assert before.any()
+    assert after.any()
+    assert not np.diff(before.astype(int)).max(initial=0) > 0  # what stays lies beside the keyframe
+    assert not np.diff(after.astype(int)).min(initial=0) < 0
+    with pytest.raises(UserError, match="Nothing else can be shown from"):
+        here.update(path, {"k": key}, again=[(at_of(key), at_of(key) + key.frames)])
+
+
+def test_soft_keyframes_stay_soft() -> None:
+    """A new one draws the film nearer, if that is worth its cost; elsewhere nothing changes."""
+    here = world(0)
+    path = filled(here.path)
+    drawn = 0
+    for at, frame in ((4.0, 20), (8.0, 120), (11.0, 60)):
+        key = Keyframe(at, "a", frame, 6, mode="soft")
+        new, _ = here.update(path, {}, {"k": key})
+        before, _ = here.update(path, {"k": key}, {"k": key}, beats=[replace(b, strength=0.5) for b in BEATS])
+        assert before.segments == path.segments
+        assert (new.cost, new.bound) <= (before.cost, new.cost)
+        assert new.cost >= here.find({"k": key}).bound - 1e-9
+        start, end = at_of(key), at_of(key) + key.frames
+        untouched(path, new, start - 60, end + 60)
+        drawn += new.costs["keyframes"] < before.costs["keyframes"]
+        same, changed = here.update(new, {"k": key}, {"k": key}, beats=[replace(b, strength=0.5) for b in BEATS])
+        assert (same.segments, changed) == (new.segments, ())
+    assert drawn
+
+
+def test_constraints_are_kept_and_what_a_person_made_against_them_stays() -> None:
+    here = world(0)
+    path = filled(here.path)
+    stay = Keyframe(6.0, "b", 0, 15, mode="footage")
+    new, _ = here.update(path, {}, {"k": stay})
+    assert (nodes_of(here, new)[60:75] >= LENGTHS[0]).all()
+    assert {t.at for t in new.transitions if t.at + t.frames > 60 and t.at < 75} <= {
+        t.at for t in new.transitions if t.from_.footage == t.to.footage == "b"
+    }
+    again, changed = here.update(new, {"k": stay}, beats=[replace(b, strength=0.5) for b in BEATS])
+    assert (again.segments, changed) == (new.segments, ())
+    # As if a person had put other footage there: the same keyframe does not take it away.
+    mine, changed = here.update(path, {"k": stay}, beats=[replace(b, strength=0.5) for b in BEATS])
+    assert (mine.segments, changed) == (path.segments, ())
+
+    shown = nodes_of(here, path)
+    first = int(shown[shown < 60].min())
+    avoid = Keyframe(0.0, "a", first, 8, mode="avoid")
+    new, _ = here.update(path, {}, {"k": avoid})
+    assert not np.isin(nodes_of(here, new), np.arange(first, first + 8)).any()
+    tight = Keyframe(5.0, "a", 30, 4, mode="pose", tolerance=1e-9)
+    new, _ = here.update(path, {}, {"k": tight})
+    assert nodes_of(here, new)[50:54].tolist() == [30, 31, 32, 33]  # nothing else is as near
+
+
+def test_other_actions_are_shown_where_they_are_asked_for() -> None:
+    here = world(1)
+    labels = (Label("turn", 0.0, 7.0, "a"), Label("bow", 8.0, 14.0, "a"), Label("step", 0.0, 11.0, "b"))
+    spans = [TagSpan("turn", 0, 5), TagSpan("bow", 5, 10), TagSpan("step", 10, 16)]
+    (asked, other) = (TagSpans(tuple(some), labels) for some in (spans, [spans[0], TagSpan("step", 5, 10), spans[2]]))
+    settings = SearchSettings()
+    path = filled(here.find(asked=[asked], settings=settings))
+    wish: dict[str, Any] = {"asked": [other], "settings": settings}
+    new, changed = here.update(path, changed=[(50, 100)], **wish)
+    shown = nodes_of(here, new)
+    assert changed
+    assert (shown[54:96] >= LENGTHS[0]).mean() > 0.95  # inside the soft edges
+    left = here.update(path, beats=[replace(b, strength=0.5) for b in BEATS], **wish)[0]
+    assert left.segments == path.segments
+    assert new.costs["tags"] < left.costs["tags"] / 4
+    assert new.conditions["tags"]["actions"].keys() == {"turn", "step"}
+    assert np.array_equal(shown[:30], nodes_of(here, path)[:30])
+
+
+def test_a_loop_stays_closed() -> None:
+    here = world(0)
+    path = here.find(shape=Shape(loop=True))
+    for frames in (FRAMES, FRAMES + 20):
+        new, _ = here.update(path, frames=frames, loop=True, again=[(60, 80)])
+        nodes = nodes_of(here, new)
+        assert nodes[0] == nodes[-1] + 1 == nodes_of(here, path)[0]
+
+
+def test_an_edited_picture_is_led_to_and_forgotten_with_its_keyframe() -> None:
+    here = world(0)
+    graph = here.graph
+    path = filled(here.path)
+    met = 0
+    for edge in np.flatnonzero(graph.target < 60)[:40:8]:
+        frame = int(graph.target[edge]) + int(graph.half[edge])
+        key = Keyframe(7.0, "a", frame, 4, image=FilePath("/edited.png"))
+        try:
+            new, _ = here.update(path, {}, {"k": key})
+        except UserError:
+            continue
+        met += 1
+        (led,) = (one for one in new.transitions if one.to_image)
+        assert (led.at + led.frames, led.to.frame, led.to_image) == (70, frame, "/edited.png")
+        assert is_shown(here, new, key)
+        kept, changed = here.update(filled(new), {"k": key}, beats=[replace(b, strength=0.5) for b in BEATS])
+        assert (kept.transitions, changed) == (filled(new).transitions, ())
+        plain, changed = here.update(filled(new), {"k": key}, {"k": replace(key, image=None)})
+        assert (plain.segments, changed) == (new.segments, (led.id,))
+        assert plain.transitions[led.id].frames_dir is None
+    assert met
+
+
+def test_an_updated_path_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update, "explain", explain)
+    here = world(0)
+    key = key_in(here.path, 3)
+    new, _ = here.update(edited(here.path), {}, {"k": key}, beats=BEATS[:-1])
+    told = new.explanation
+    assert told is not None
+    parts = [one["costs"] for one in (*told["seconds"], *told["cuts"])]
+    assert sum(sum(part.values()) for part in parts) == pytest.approx(new.cost)
+    assert any(one["runner_up"] for one in told["cuts"])
 
 
 @pytest.mark.long

@@ -121,7 +121,7 @@ def evaluate_transitions(film: Film, progress: Progress = SILENT) -> dict[str, A
         [frame_changes(footage, progress.part(0.6, 1.0, "Comparing frames"))[1:] for footage, _ in film.sources]
     )
     percentile = float(np.percentile(usual, 99))
-    speed = joint_speed(film.track.image.astype(np.float64), film.track.person)
+    speed = joint_speed(film.track.image.astype(np.float64), film.track.person) / film.path.speeds
     tracks = {footage.id: track for footage, track in film.sources}
     entries = []
     for transition in film.path.transitions:

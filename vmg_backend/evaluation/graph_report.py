@@ -28,7 +28,9 @@ HUBS, WAITS, SAMPLES = 8, 5, 3
 SHOWN = 3
 """Frames of a sample transition on either side of the cut."""
 APART = 0.5
-"""s between hubs and between sample transitions, which else would all show the same moment."""
+"""s between hubs, ways out and sample transitions, which else would all show the same moment."""
+SOON = 2.0
+"""s in which a way out can be taken."""
 
 HEART, START, END, ALONE = "heart", "start", "end", "alone"
 """Where a usable frame lies: in the heart of the graph; before it, where a film can only start; behind it, where a film
@@ -47,24 +49,33 @@ class WayOut:
 
     Attributes
     ----------
+    after : int
+        Frames that are shown from the one that was asked about on, before the cut; at least 1.
     footage : str
         Content hash.
     frame : int
         The frame that is shown next.
+    frames : int
+        Of its transition.
     share : float
         The match's cost as a share of the threshold.
     connector : bool
         Whether the edge was added so that no part of the footage is out of reach.
     """
 
+    after: int
     footage: str
     frame: int
+    frames: int
     share: float
     connector: bool
 
 
 def ways_out(graph: MotionGraph, node: int, most: int) -> list[WayOut]:
-    """The cheapest edges that leave a node, the cheapest first; none where the footage only plays on.
+    """The best edges that leave a node or what is played after it within `SOON`, which lead to different moments.
+
+    Of all that can be taken the cheapest ones are chosen, each no nearer than `APART` to what one before it leads to;
+    they are told soonest first. None where the footage only plays on.
 
     Parameters
     ----------
@@ -73,13 +84,28 @@ def ways_out(graph: MotionGraph, node: int, most: int) -> list[WayOut]:
         ``graph.offsets[footage] + frame``.
     most : int
     """
-    leaving = np.flatnonzero(graph.source == node)
-    chosen = leaving[np.argsort(graph.cost[leaving], kind="stable")][:most]
-    shares = _shares(graph)[chosen]
-    result = []
-    for edge, share in zip(chosen.tolist(), shares.tolist(), strict=True):
+    run = graph.runs[(graph.runs[:, 0] <= node) & (node <= graph.runs[:, 1])]
+    last = min(node + SOON * float(graph.fps), *run[:, 1]) if len(run) else node - 1
+    leaving = np.flatnonzero((graph.source >= node) & (graph.source <= last))
+    chosen: list[int] = []
+    for edge in leaving[np.lexsort((graph.target[leaving], graph.source[leaving], graph.cost[leaving]))].tolist():
+        if len(chosen) == most:
+            break
+        if all(_far(graph, int(graph.target[edge]), int(graph.target[other])) for other in chosen):
+            chosen.append(edge)
+    shares, result = _shares(graph), []
+    for edge in sorted(chosen, key=lambda edge: int(graph.source[edge])):
         footage, frame = graph.footage_of(int(graph.target[edge]))
-        result.append(WayOut(graph.footages[footage], frame, share, bool(graph.connector[edge])))
+        result.append(
+            WayOut(
+                after=int(graph.source[edge]) - node + 1,
+                footage=graph.footages[footage],
+                frame=frame,
+                frames=2 * int(graph.half[edge]),
+                share=float(shares[edge]),
+                connector=bool(graph.connector[edge]),
+            )
+        )
     return result
 
 

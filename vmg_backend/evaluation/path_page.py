@@ -28,7 +28,7 @@ beat that is danced instead of missed. A line marks each cut.</p>
 <p>$legend</p>
 $chart
 <h2>Cuts</h2>
-<p>The runner-up is the best film without this cut that differs only near it, and by how much it is dearer.</p>
+<p>The runner-up is the best film without this cut that differs only near it, and by how much it is dearer.$before</p>
 <table><tr><th>at, s</th><th>from</th><th>to</th>$names<th>runner-up</th></tr>
 $cuts
 </table>
@@ -49,6 +49,7 @@ def path_page(path: Mapping[str, Any], title: str) -> str:
     colours = {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(names)}
     by_time = {one["at"] + one["frames"] // 2: one for one in path["transitions"]}
     body = _BODY.substitute(
+        before=" Films are compared as they are before segments were warped." if "warp" in names else "",
         title=escape(title),
         cost=f"{path['cost']:.2f}",
         bound=f"{path['bound']:.2f}",

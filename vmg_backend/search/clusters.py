@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from scipy.ndimage import uniform_filter1d
 from ..errors import UserError
 from ..footage import Footage
 from ..graph.features import MotionFeatures
-from ..progress import SILENT, Progress
+from ..progress import SILENT, Progress, shares
 from .labels import Label
 
 WINDOW = 1.0
@@ -21,6 +22,9 @@ WINDOW = 1.0
 
 SHORTEST = 0.5
 """s, least length of a stretch that belongs to a kind of motion."""
+
+MOST = 10
+"""Kinds of motion where nobody says how many."""
 
 _SAMPLED = 10_000
 _TRIALS = 5
@@ -42,6 +46,14 @@ class Clusters:
     kind: NDArray[np.int64]
     middle: NDArray[np.int64]
 
+    def stretches(self, offsets: NDArray[np.int64]) -> list[tuple[int, int, int, int]]:
+        """Kind, number of the footage, first and last frame (inclusive) of each stretch of one kind."""
+        return [
+            (int(self.kind[offset + first]), footage, first, last)
+            for footage, (offset, end) in enumerate(pairwise(offsets.tolist()))
+            for first, last in _stretches(self.kind[offset:end])
+        ]
+
     def labels(
         self, names: Mapping[int, str], footages: Sequence[Footage], offsets: NDArray[np.int64]
     ) -> tuple[Label, ...]:
@@ -50,21 +62,23 @@ class Clusters:
         Labels are spans of the footage and not numbers of kinds, so they stay true when footage is added and the kinds
         are found anew.
         """
-        labels = []
-        for footage, offset, end in zip(footages, offsets[:-1], offsets[1:], strict=True):
-            for first, last in _stretches(self.kind[offset:end]):
-                name = names.get(int(self.kind[offset + first]))
-                if name is not None:
-                    fps = float(footage.fps)
-                    labels.append(Label(name, first / fps, (last + 1) / fps, footage.id))
-        return tuple(labels)
+        return tuple(
+            Label(names[kind], first / float(one.fps), (last + 1) / float(one.fps), one.id)
+            for kind, number, first, last in self.stretches(offsets)
+            if kind in names
+            for one in [footages[number]]
+        )
 
 
-def find_clusters(features: MotionFeatures, count: int = 8, progress: Progress = SILENT) -> Clusters:
+def find_clusters(features: MotionFeatures, count: int | None = 8, progress: Progress = SILENT) -> Clusters:
     """Find kinds of motion by k-means over what a second of motion looks like.
 
     A second is described by the mean pose, how far each joint moves about it, and each joint's mean speed, joints
     weighted by how well they are seen. The same footage gives the same kinds.
+
+    Without a `count`, it is that of the elbow: of up to `MOST` kinds, where what they leave unexplained (the squared
+    distance to their means) lies farthest below the straight line from one kind to the most (Satopää et al. 2011,
+    "Finding a kneedle in a haystack").
 
     Raises
     ------
@@ -73,21 +87,23 @@ def find_clusters(features: MotionFeatures, count: int = 8, progress: Progress =
     """
     described = _described(features, progress.part(0.0, 0.5))
     shown = np.flatnonzero(features.shown)
-    if len(shown) < count or count < 1:
+    if len(shown) < (count or 1) or (count or 1) < 1:
         raise UserError(
-            f"{len(shown)} frames with a person cannot be parted into {count} kinds of motion.",
+            f"{len(shown)} frames with a person cannot be parted into {count or 1} kinds of motion.",
             "Ask for fewer kinds, or add footage.",
         )
     rng = np.random.default_rng(0)
     sample = described[np.sort(rng.choice(shown, min(len(shown), _SAMPLED), replace=False))]
-    best, distance = np.inf, np.zeros((features.nodes, count))
-    for trial in range(_TRIALS):
-        progress.part(0.5, 1.0).update(trial / _TRIALS)
-        centres, nearest = kmeans2(sample, count, iter=30, minit="++", seed=rng)
-        error = float(((sample - centres[nearest]) ** 2).sum())
-        if error < best:
-            best = error
-            distance = np.stack([np.linalg.norm(described - centre, axis=1) for centre in centres], axis=1)
+    if count is None:
+        counts = range(1, min(MOST, len(shown)) + 1)
+        parts = shares([1] * len(counts))
+        part = progress.part(0.5, 1.0)
+        tried = [_centres(sample, n, rng, part.part(*share)) for n, share in zip(counts, parts, strict=True)]
+        centres = tried[_elbow([error for error, _ in tried])][1]
+    else:
+        _, centres = _centres(sample, count, rng, progress.part(0.5, 1.0))
+    count = len(centres)
+    distance = np.stack([np.linalg.norm(described - centre, axis=1) for centre in centres], axis=1)
     kind = np.where(features.shown, distance.argmin(axis=1), -1)
     for first, last in features.runs:
         for a, b in _stretches(kind[first : last + 1]):
@@ -104,6 +120,26 @@ def find_clusters(features: MotionFeatures, count: int = 8, progress: Progress =
             unlike = float(distance[first + a : first + b + 1, number].mean())
             typical[number] = min(typical.get(number, (np.inf, 0)), (unlike, int(first) + (a + b) // 2))
     return Clusters(number_of[kind], np.array([typical[number][1] for number in order], dtype=np.int64))
+
+
+def _centres(
+    sample: NDArray[np.float32], count: int, rng: np.random.Generator, progress: Progress
+) -> tuple[float, NDArray[np.float32]]:
+    """What k-means leaves unexplained of a sample [S, D], and the means [K, D] of the kinds that it finds."""
+    best, found = np.inf, sample[:count]
+    for trial in range(_TRIALS):
+        progress.update(trial / _TRIALS)
+        centres, nearest = kmeans2(sample, count, iter=30, minit="++", seed=rng)
+        error = float(((sample - centres[nearest]) ** 2).sum())
+        if error < best:
+            best, found = error, centres
+    return best, found
+
+
+def _elbow(errors: Sequence[float]) -> int:
+    """Where a falling curve lies farthest below the straight line between its ends."""
+    line = np.linspace(errors[0], errors[-1], len(errors))
+    return int(np.argmax(line - errors))
 
 
 def _described(features: MotionFeatures, progress: Progress) -> NDArray[np.float32]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..graph.motion_graph import MotionGraph
 from ..progress import SILENT, Progress
@@ -43,12 +46,7 @@ def explain(
     """
     graph, cuts = objective.graph, objective.cuts_costs(route.cuts)
     shown = objective.shown_costs(range(len(route.nodes)), route.nodes)
-    second = float(graph.fps)
-    starts = np.unique((np.arange(np.ceil(len(route.nodes) / second)) * second).astype(int))
-    seconds = [
-        {"at": int(start), "costs": {name: float(values[start:end].sum()) for name, values in shown.items()}}
-        for start, end in zip(starts, [*starts[1:], len(route.nodes)], strict=True)
-    ]
+    seconds = by_second(shown, np.arange(len(route.nodes)), graph.fps)
     told = []
     for number, ((t, _), costs) in enumerate(zip(route.cuts, cuts, strict=True)):
         progress.update(number / len(cuts))
@@ -64,6 +62,19 @@ def explain(
     return {"seconds": seconds, "cuts": told}
 
 
+def by_second(
+    shown: Mapping[str, NDArray[np.float64]], times: NDArray[np.floating[Any] | np.integer[Any]], fps: Fraction
+) -> list[dict[str, Any]]:
+    """What each condition charges for the frames of a film [T], which are shown at rising `times` [T], by seconds."""
+    second = float(fps)
+    starts = np.unique((np.arange(np.ceil(len(times) / second)) * second).astype(int))
+    parts = np.split(np.arange(len(times)), np.searchsorted(times, starts[1:]))
+    return [
+        {"at": int(start), "costs": {name: float(values[part].sum()) for name, values in shown.items()}}
+        for start, part in zip(starts, parts, strict=True)
+    ]
+
+
 def runner_up(table: Table, route: Route, number: int, window: int) -> Route | None:
     """The cheapest path without cut `number` of a route that differs only near it and keeps the window.
 
@@ -72,8 +83,11 @@ def runner_up(table: Table, route: Route, number: int, window: int) -> Route | N
     hold, frames = table.problem.hold, len(route.nodes)
     bounds = [0, *(t for t, _ in route.cuts), frames]
     start, end = bounds[max(number - _AROUND, 0)], bounds[min(number + 2 + _AROUND, len(bounds) - 1)]
+    kept = (hold if start > 0 else 0, hold if end < frames else 0)
+    if end - start < sum(kept):  # a person may cut oftener
+        return None
     search = WindowSearch(table, window)
-    barred = search.rest_kept(route, start, end, (hold if start > 0 else 0, hold if end < frames else 0))
+    barred = search.rest_kept(route, start, end, kept)
     at, edge = route.cuts[number]
     barred[at - start, table.problem.target[edge]] = True
     found = table.solve(barred, start)

@@ -87,6 +87,8 @@ class Film:
         """
         if path.fps != graph.fps:
             raise UserError("The take has another frame rate than the footage.", "Make a new take.")
+        if any(segment.speed != 1.0 for segment in path.segments):
+            raise UserError("A take with warped segments cannot be changed.", "Make a new one without --warp.")
         nodes = np.full(path.frames, UNKNOWN, dtype=np.int64)
         cuts: list[Cut] = []
         for one in path.transitions:
@@ -165,9 +167,9 @@ class Span:
         shown = film.nodes[self.at : self.end] == np.arange(self.node, self.node + self.frames)
         return bool(shown.all()) and not any(cut.first < self.end and cut.end > self.at for cut in film.cuts)
 
-    def pins(self, margin: int, frames: int) -> dict[int, int]:
-        """Output frames and nodes, `margin` of them more on either side."""
-        inside = range(max(self.at - margin, 0), min(self.end + margin, frames))
+    def pins(self, before: int, after: int, frames: int) -> dict[int, int]:
+        """Output frames and nodes, so many of them more on either side."""
+        inside = range(max(self.at - before, 0), min(self.end + after, frames))
         return {t: self.node + t - self.at for t in inside}
 
 

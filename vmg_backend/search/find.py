@@ -25,14 +25,15 @@ from .path import FootageEntry, Path, Sound
 from .problem import Problem
 from .reuse import Certified, find_without_reuse, proved
 from .shape import Shape, find_loop
+from .warp import warped
 
 REUSE_PRICE = 0.1
 """What a wide window may cost for each second of the film: one missed beat in ten seconds."""
 
-_REPEATING = frozenset({"tags", "text"})
+REPEATING = frozenset({"tags", "text"})
 """Conditions that may ask for the same action again and again: for them the window is narrowed as far as it costs."""
 
-_ALIKE = 0.5
+ALIKE = 0.5
 """s; frames of a run so near to one another count as the same where takes shall differ."""
 
 
@@ -105,7 +106,7 @@ def find_paths(
     problem = objective.problem(frames, settings.hold(graph), settings.longest(graph))
     problem = pin_keyframes(problem, keys, context, longest, references, progress.part(0.0, 0.2, "Keyframes"))
 
-    again = any(condition.name in _REPEATING for condition in objective.conditions)
+    again = any(condition.name in REPEATING for condition in objective.conditions)
 
     def widest(problem: Problem, since: float, till: float) -> Certified:
         return _widest(Table(problem), settings, graph, again, progress.part(since, till, "Searching"))
@@ -120,7 +121,7 @@ def find_paths(
         best = widest(problem, 0.2, 0.7)
     found = [best]
     if takes > 1:
-        difference, part = Difference(near=round(_ALIKE * fps)), progress.part(0.7, 0.88, "Other takes")
+        difference, part = Difference(near=round(ALIKE * fps)), progress.part(0.7, 0.88, "Other takes")
         search = partial(widest, since=0.88, till=0.9)
         others = other_takes(problem, [best.route], takes - 1, difference=difference, search=search, progress=part)
         found += sorted((Certified(one.route, one.bound, one.window) for one in others), key=lambda one: one.route.cost)
@@ -150,7 +151,7 @@ def find_paths(
             conditions={condition.name: condition.about for condition in objective.conditions},
             explanation=explain(objective, table, route, certified.window, part),
         )
-        paths.append(path)
+        paths.append(warped(path, objective, problem, route, settings.warp, part) if settings.warp else path)
     return paths
 
 
@@ -191,7 +192,7 @@ def _widest(table: Table, settings: SearchSettings, graph: MotionGraph, again: b
         raise UserError(
             f"No path of {problem.frames / fps:.2f} s leads through the footage with at most {problem.longest} frames "
             "between two cuts.",
-            "Give a larger --longest, or a larger --threshold-scale for more places to cut.",
+            "Allow more time between two cuts, or add footage for more places to cut.",
         )
     raise UserError(
         f"No path of {problem.frames / fps:.2f} s leads through the footage: its longest stretch has "

@@ -501,6 +501,23 @@ def pin_keyframes(
     return met
 
 
+def constrained(
+    problem: Problem,
+    key: Keyframe,
+    context: SearchContext,
+    margin: int,
+    references: Mapping[str, MotionFeatures] | None = None,
+) -> Problem | None:
+    """The problem with one keyframe that is a constraint, met or not; None where there is no room for it.
+
+    Raises
+    ------
+    UserError
+        When the keyframe names what cannot be shown, whatever else is; see `pin_keyframes`.
+    """
+    return _Scene(context, margin, references or {}).placed(key).added(problem, margin)
+
+
 def with_images(
     transitions: Sequence[Transition], keys: Iterable[Keyframe], context: SearchContext
 ) -> tuple[Transition, ...]:
@@ -646,7 +663,7 @@ def _least_shift(table: Table, placed: list[_Placed], margin: int, farthest: int
     if key.said:
         return UserError(
             f"The film cannot be as asked for: nothing leads to {key} in time.",
-            "Choose another frame, another length (--seconds), or more ways to cut (--threshold-scale, --mix).",
+            "Choose another frame, another length, or more footage to cut between.",
         )
     other = "give it a larger tolerance" if key.tolerance else "choose another frame"
     return UserError(

@@ -162,10 +162,28 @@ class Music:
             When the file cannot be read (`load_audio`), or is silent.
         """
         samples, _ = load_audio(file, start=start, seconds=seconds, rate=RATE, progress=progress)
-        if np.abs(samples).max() < 1e-4:
-            raise UserError(f"No music is heard in {file.name}.", "Choose another file, or an earlier or later start.")
+        return cls.of(file.name, samples, weight, beats, progress)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        samples: NDArray[np.float32],
+        weight: float = 1.0,
+        beats: Sequence[Beat] | None = None,
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Listen to samples [N], `rhythm.RATE` of them in a second; `beats` where they are known.
+
+        Raises
+        ------
+        UserError
+            When they are silent.
+        """
+        if np.abs(samples).max(initial=0.0) < 1e-4:
+            raise UserError(f"No music is heard in {name}.", "Choose another file, or an earlier or later start.")
         known = beats_in(samples, progress.part(0.0, 0.7)) if beats is None else beats
-        return cls(file.name, find_structure(samples, known, progress.part(0.7, 1.0)), weight)
+        return cls(name, find_structure(samples, known, progress.part(0.7, 1.0)), weight)
 
     def condition(self, context: SearchContext, progress: Progress) -> MusicCondition:
         """What it means for these footages: how lively each frame is, and how much each cut changes."""
@@ -247,8 +265,8 @@ def unlikeness(graph: MotionGraph, features: MotionFeatures) -> NDArray[np.float
     )
     runs = features.runs[np.searchsorted(features.runs[:, 0], np.arange(features.nodes), side="right") - 1]
     source, target = graph.source.astype(np.int64), graph.target.astype(np.int64)
-    first = np.maximum(source - length + 1, runs[source, 0])
-    last = np.minimum(target + length - 1, runs[target, 1])
+    first = np.minimum(np.maximum(source - length + 1, runs[source, 0]), source)  # a person may cut outside of runs
+    last = np.maximum(np.minimum(target + length - 1, runs[target, 1]), target)
     before = (sums[source + 1] - sums[first]) / (source + 1 - first)[:, None]
     after = (sums[last + 1] - sums[target]) / (last + 1 - target)[:, None]
     return rank(np.linalg.norm(after - before, axis=1), np.ones(graph.edges, dtype=bool))

@@ -18,7 +18,7 @@ from ..progress import SILENT, Progress
 from .conditions import Asked, BeatCondition, Condition, SearchContext, VarietyCondition, beat_closeness
 from .motion_beats import cut_motion_beats, node_motion_beats
 from .music import accent_condition
-from .path import output_joints
+from .path import between, output_joints
 from .problem import Problem, Route
 
 
@@ -42,6 +42,8 @@ class SearchSettings:
     reuse_seconds : float or None
         No source frame is shown again within this time, or what can be met; None for what the footage allows: an
         eighth (or 4 s) to a quarter of its usable length.
+    warp : float
+        By how much segments may be played faster or slower, so that their motion beats fall nearer to beats.
     """
 
     hold_seconds: float = 0.5
@@ -51,6 +53,7 @@ class SearchSettings:
     beat_weight: float = 1.0
     accent_weight: float = 0.0
     reuse_seconds: float | None = None
+    warp: float = 0.0
 
     def hold(self, graph: MotionGraph) -> int:
         """Least number of frames between two cuts."""
@@ -70,7 +73,7 @@ class SearchSettings:
         if longest < hold:
             raise UserError(
                 f"There cannot be at most {longest} frames between two cuts where there are at least {hold}.",
-                f"Give --longest {hold / float(graph.fps):.2f} or more.",
+                f"Make the longest time between two cuts at least {hold / float(graph.fps):.2f} s.",
             )
         return longest
 
@@ -195,15 +198,18 @@ class Objective:
             told.append(costs)
         return told
 
-    def alignment(self, route: Route) -> dict[str, Any] | None:
+    def alignment(self, route: Route, shown: NDArray[np.float64] | None = None) -> dict[str, Any] | None:
         """How well a route meets the beats by its poses, beside the straight footage at its best start.
 
+        `shown` says which of its frames, or the moment between two, each output frame shows [T]; without it, its own.
         None without beats.
         """
         if not self.music:
             return None
         fps, frames, features = self.graph.fps, len(route.nodes), self.features
         joints = output_joints(route, self.graph, features.rhythm)
+        if shown is not None:
+            joints = between(joints, shown)
         motion = motion_beats(joint_speed(joints, np.ones(frames, dtype=bool)), fps) / float(fps)
         inside = [time for time in self.music if time < frames / fps]
         straight = best_straight(joint_speed(features.rhythm, features.shown, looped=True), fps, inside, frames)

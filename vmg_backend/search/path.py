@@ -20,6 +20,9 @@ from .problem import Route
 
 FORMAT, VERSION = "vmg-path", 1
 
+_ROUNDING = 1e-6
+"""Source frames."""
+
 
 @dataclass(frozen=True)
 class FootageEntry:
@@ -42,7 +45,11 @@ class FrameOf:
 
 @dataclass(frozen=True)
 class Segment:
-    """Source frames `first` to `last` (inclusive), shown as they are from output frame `at` on."""
+    """Source frames `first` to `last` (inclusive), shown as they are from output frame `at` on.
+
+    At another `speed` than 1, in source frames for each output frame, some of them are left out or shown twice, evenly;
+    the first and the last are not.
+    """
 
     footage: str
     first: int
@@ -52,8 +59,13 @@ class Segment:
 
     @property
     def frames(self) -> int:
-        """Number of frames."""
-        return self.last - self.first + 1
+        """Number of output frames."""
+        return round((self.last - self.first) / self.speed) + 1
+
+    @property
+    def sources(self) -> NDArray[np.int64]:
+        """The source frame that each output frame shows."""
+        return self.first + evenly(self.last - self.first + 1, self.frames)
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,14 @@ class Path:
     def seconds(self) -> float:
         """Duration."""
         return float(self.frames / self.fps)
+
+    @property
+    def speeds(self) -> NDArray[np.float64]:
+        """Source frames from the output frame before to each one [T]: 1 but inside of segments that are warped."""
+        speeds = np.ones(self.frames)
+        for segment in self.segments:
+            speeds[segment.at + 1 : segment.at + segment.frames] = segment.speed
+        return speeds
 
     def as_dict(self) -> dict[str, Any]:
         """The path as JSON."""
@@ -241,8 +261,12 @@ class Path:
         for transition in self.transitions:
             if transition.frames % 2 or len(transition.match) != 2 or transition.to.footage not in self.footages:
                 raise ValueError(f"transition {transition.id}")
-        if any(segment.first < 0 or segment.speed != 1.0 for segment in self.segments):
-            raise ValueError("a segment with a negative frame or another speed than 1")
+        for segment in self.segments:
+            if (
+                segment.first < 0
+                or abs((segment.frames - 1) * segment.speed - segment.last + segment.first) > _ROUNDING
+            ):
+                raise ValueError("a segment with a negative frame, or of no whole number of output frames")
 
     def with_transitions(self, transitions: list[Transition]) -> Self:
         """The same path with these transitions."""
@@ -263,6 +287,11 @@ def _transition(entry: dict[str, Any]) -> Transition:
     )
 
 
+def evenly(frames: int, shown: int) -> NDArray[np.int64]:
+    """The nearest of so many frames, counted from 0, at each of `shown` moments from the first to the last."""
+    return np.asarray(np.floor(np.linspace(0, frames - 1, shown) + 0.5 + _ROUNDING), dtype=np.int64)
+
+
 def frames_of(seconds: float, fps: Fraction) -> int:
     """round(seconds * fps), half up."""
     return math.floor(Fraction(seconds).limit_denominator(1_000_000) * fps + Fraction(1, 2))
@@ -277,3 +306,10 @@ def output_joints(route: Route, graph: MotionGraph, joints: NDArray[np.float64])
         weight = crossing_weights(2 * half)[:, None, None]
         shown[cut - half : cut + half] = (1 - weight) * joints[source + offsets] + weight * joints[target - 1 + offsets]
     return shown
+
+
+def between(values: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values [T, ...] at moments [n] between them, in proportion."""
+    before = moments.astype(int)
+    share = (moments - before).reshape(-1, *(1,) * (values.ndim - 1))
+    return np.asarray((1.0 - share) * values[before] + share * values[np.minimum(before + 1, len(values) - 1)])

@@ -100,10 +100,21 @@ class Speech:
             When the file cannot be read (`load_audio`), or no syllable is heard in it.
         """
         samples, _ = load_audio(file, start=start, seconds=seconds, rate=RATE, progress=progress)
+        return cls.of(file.name, samples, weight, progress)
+
+    @classmethod
+    def of(cls, name: str, samples: NDArray[np.float32], weight: float = 1.0, progress: Progress = SILENT) -> Self:
+        """Listen to samples [N], `prosody.RATE` of them in a second.
+
+        Raises
+        ------
+        UserError
+            When no syllable is heard in them.
+        """
         prosody = find_prosody(samples, progress)
         if not len(prosody.syllables):
-            raise UserError(f"No speech is heard in {file.name}.", "Choose a recording of somebody who speaks.")
-        return cls(file.name, prosody, weight)
+            raise UserError(f"No speech is heard in {name}.", "Choose a recording of somebody who speaks.")
+        return cls(name, prosody, weight)
 
     def condition(self, context: SearchContext, progress: Progress) -> SpeechCondition:
         """What it means for these footages: their hands, their faces, and what they say themselves."""

@@ -157,7 +157,7 @@ def label_remedy(actions: Actions) -> str:
     """What a person can do who asked for an action that there is not."""
     if actions.elsewhere:
         names = ", ".join(actions.elsewhere[:5])
-        return f"The labels speak of {names}, which is none of this footage: write its file's name in them."
+        return f"Label this footage: the labels that there are speak of {names}, which is none of it."
     shown = list(actions.stretches)[:20]
     more = ", ..." if len(actions.stretches) > len(shown) else ""
     return f"Label footage with it, or ask for one of: {', '.join(shown)}{more}." if shown else "Label footage with it."

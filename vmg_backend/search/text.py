@@ -61,7 +61,10 @@ _UNIT = r"(?:seconds?|secs?|s)\b"
 _TIMES = re.compile(
     rf"[\[(]\s*({_FIGURES})\s*(?:{_UNIT})?\s*(?:-|–|to)\s*({_FIGURES})\s*(?:{_UNIT})?\s*[\])]", re.IGNORECASE
 )
-_LENGTH = re.compile(rf"(?:\bfor\s+|[\[(]\s*)({_FIGURES}|{'|'.join(_NUMBERS)})\s*{_UNIT}(?:\s*[\])])?", re.IGNORECASE)
+_COUNT = rf"({_FIGURES}|{'|'.join(_NUMBERS)})\s*{_UNIT}"
+_LENGTH = re.compile(rf"\bfor\s+{_COUNT}|[\[(]\s*{_COUNT}\s*[\])]", re.IGNORECASE)
+_LEFT_OVER = re.compile(r"[\[\]]|\(\s*[.\d]|\d\s*\)")
+"""What of a time in brackets is left where it cannot be read."""
 _PARTING = re.compile(r"[.!?;,:\n]+(?!\d)|\b(?:then|and|after that|afterwards|followed by)\b", re.IGNORECASE)
 _SET_PHRASES = re.compile(
     r"\b(up|back|left|in|round|over|again) and (down|forth|right|out|round|over|again)\b", re.IGNORECASE
@@ -175,7 +178,7 @@ def read_phrases(text: str) -> list[Phrase]:
     Raises
     ------
     UserError
-        When there are no words, or none beside a time.
+        When there are no words, none beside a time, or a time in brackets that cannot be read.
     """
     phrases = []
     for part in _PARTING.split(_SET_PHRASES.sub(r"\1 & \2", text)):
@@ -206,10 +209,16 @@ def _phrase(words: str, time: tuple[float, float] | None) -> Phrase:
     length = _LENGTH.search(words)
     seconds = None
     if length:
-        seconds = float(_NUMBERS.get(length[1].lower()) or length[1])
+        count = (length[1] or length[2]).lower()
+        seconds = float(_NUMBERS.get(count) or count)
         words = words.replace(length[0], " ")
         if not seconds:
             raise UserError(f'"{length[0].strip()}" in the text is no time.', "Give a length above 0.")
+    if left := _LEFT_OVER.search(words):
+        raise UserError(
+            f'"{words[left.start() :].strip()}" in the text cannot be read as a time.',
+            "Close each bracket, and write times in seconds, like: she waves [1.5-3], or: she waves [3 s].",
+        )
     return Phrase(" ".join(words.split()), time, seconds)
 
 

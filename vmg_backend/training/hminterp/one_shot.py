@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ...background.matte import PersonMatte
 from ...errors import UserError
-from ...files import write_json, writing
+from ...files import write_json, writing, writing_folder
 from ...interpolation.guide import shipped_guide
 from ...interpolation.hminterp.adapters import ADAPTERS, Adaptation, Adapters, Tuned, save_tuned
 from ...interpolation.hminterp.config import hashes_of
@@ -259,8 +259,9 @@ def one_shot(
     about = {"recipe": asdict(recipe), "footage": clips.told["sources"], "held_out": clips.told["held_out"]}
     names = ", ".join(each["name"] for each in clips.told["sources"])
     config = replace(model.config, source=f"{model.config.source} Tuned on {names}.")
-    save_tuned(out, adapters, config, Tuned(named, hashes_of(source), recipe.adaptation, about))
-    if validation:
-        write_json(out / VALIDATION, validation)
+    with writing_folder(out) as made:
+        save_tuned(made, adapters, config, Tuned(named, hashes_of(source), recipe.adaptation, about))
+        if validation:
+            write_json(made / VALIDATION, validation)
     count = sum(parameter.numel() for parameter in adapters.parameters())
     return {"model": str(out), "base": named, "parameters": count, "validation": validation, **about}

@@ -14,7 +14,7 @@ import torch
 
 from ...errors import UserError
 from ...evaluation.picture_metrics import likeness
-from ...files import write_json
+from ...files import write_json, writing_folder
 from ...interpolation.engines import make_engine
 from ...interpolation.guide import PoseGuide, guide_of, shipped_guide
 from ...interpolation.hminterp.devices import choose
@@ -155,11 +155,12 @@ def train_on(
         guide, moved = _tuned(clips, gaps, own, folder, progress.part(_CLIPS, _CLIPS + _TUNING, "Tuning the skeletons"))
         model = trainer.run(learning, Watcher(run, gaps[:: max(1, len(gaps) // _WATCHED)][:_WATCHED], guide))
         result = judged(model, gaps, guide, progress.part(1.0 - _VALIDATING, 1.0, "Validating")) | moved
-        model.save(model_folder)
-        if guide is not shipped_guide():
-            (model_folder / GUIDE).parent.mkdir()
-            shutil.copyfile(folder / GUIDE, model_folder / GUIDE)
-        write_json(model_folder / VALIDATION, result)
+        with writing_folder(model_folder) as made:  # a model that is there is done: nobody would go on with it
+            model.save(made)
+            if guide is not shipped_guide():
+                (made / GUIDE).parent.mkdir()
+                shutil.copyfile(folder / GUIDE, made / GUIDE)
+            write_json(made / VALIDATION, result)
     else:
         trainer.run(learning)
     together.wait_for_everyone()

@@ -6,7 +6,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property, partial
@@ -212,7 +212,6 @@ class Trainer:
         watched = told
         try:
             while (step := self._moment.step) < stage.steps:
-                progress.update(step / stage.steps)
                 losses.append(self._step(stage, step, objective, prepared, batches, progress))
                 average.step(learning)
                 self._moment = replace(self._moment, step=step + 1)
@@ -223,7 +222,8 @@ class Trainer:
                 if time.monotonic() - self._saved > max(_SAVE_EVERY, _SAVE_SHARE * self._took):
                     self._save(optimizers, average)
                 if watch and accelerator.is_main_process and time.monotonic() - watched > self._means.watch_every:
-                    with _shown(self._model, average, learning):
+                    seen: Mapping[str, float] = {}
+                    with suppress(Cancelled), _shown(self._model, average, learning):  # the next step says so to all
                         seen = watch(self._model, stage, self._moment, progress)
                     if self._curves and seen:
                         self._curves.tell(self._moment, stage.name, **seen)
@@ -231,6 +231,7 @@ class Trainer:
                     watched = told
         except Cancelled:
             self._save(optimizers, average)
+            accelerator.wait_for_everyone()  # launchers kill all others as soon as one has ended
             raise
         average.copy_to(learning)
 
@@ -249,7 +250,7 @@ class Trainer:
             optimizer.zero_grad()
             set_rate(optimizer, stage, step)
         for number in range(stage.accumulate):
-            progress.check()
+            self._go_on(progress, (step + number / stage.accumulate) / stage.steps)
             batch, draw = batches.draw(step * stage.accumulate + number)
             loss = objective(batch, draw) / stage.accumulate
             self._accelerator.backward(loss)
@@ -266,6 +267,15 @@ class Trainer:
         for optimizer in optimizers.values():
             optimizer.step()
         return total
+
+    def _go_on(self, progress: Progress, done: float) -> None:
+        """Tell how far it is; where one process was cancelled, all stop here, or they would wait for it."""
+        try:
+            progress.update(done)
+        except Cancelled:
+            self._accelerator.set_trigger()
+        if self._accelerator.check_trigger():
+            raise Cancelled
 
     @contextmanager
     def _ready(self, stage: Stage) -> Iterator[nn.Module]:
