@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from vmg_backend.search.conditions import BeatCondition, beat_closeness
 from vmg_backend.search.exact import Table, route_cost
 from vmg_backend.search.live import LiveSearch
-from vmg_backend.search.problem import Problem
+from vmg_backend.search.problem import Problem, Route
 from vmg_backend.search.reuse import find_without_reuse, proved
 
 FPS = 24.0
@@ -172,9 +172,18 @@ def no_reuse(nodes: int, edges: int, frames: int) -> dict[str, Any]:
 
 
 def beam(nodes: int, edges: int, frames: int, width: int) -> dict[str, Any]:
-    """The `width` cheapest beginnings are kept, of those that are at one frame only the cheapest; 1 is greedy."""
+    """A beam search; 1 is greedy."""
     asked = problem(nodes, edges, frames)
     begun, ready = time.process_time(), peak_mb()
+    found = beam_search(asked, width)
+    if found is None:
+        return figures(begun, ready, cost=None)
+    return figures(begun, ready, cost=found.cost, cuts=len(found.cuts))
+
+
+def beam_search(asked: Problem, width: int) -> Route | None:
+    """The `width` cheapest beginnings are kept, of those that are at one frame only the cheapest; 1 is greedy."""
+    nodes, frames = asked.nodes, asked.frames
     by_source = np.argsort(asked.source, kind="stable")
     leaving = np.searchsorted(asked.source[by_source], np.arange(nodes + 1))
     goes_on = np.zeros(nodes + 1, dtype=bool)
@@ -205,20 +214,20 @@ def beam(nodes: int, edges: int, frames: int, width: int) -> dict[str, Any]:
         kept = kept[np.argsort(cost[kept], kind="stable")[:width]]
         node, age, cost, parent, edge = (values[kept] for values in (node, age, cost, parent, edge))
         if not len(node):
-            return figures(begun, ready, cost=None)
+            return None
         steps.append((node, parent, edge))
     nodes_shown, cuts = np.empty(frames, dtype=np.int64), []
     ended = np.flatnonzero(age >= asked.hold)
     if not len(ended):
-        return figures(begun, ready, cost=None)
+        return None
     place = int(ended[cost[ended].argmin()])
     for t in range(frames - 1, -1, -1):
         nodes_shown[t] = steps[t][0][place]
         if steps[t][2][place] >= 0:
             cuts.append((t, int(steps[t][2][place])))
         place = int(steps[t][1][place])
-    spent = figures(begun, ready)
-    return {**spent, "cost": route_cost(asked, nodes_shown, cuts), "cuts": len(cuts)}
+    cuts.reverse()
+    return Route(nodes_shown, tuple(cuts), route_cost(asked, nodes_shown, cuts))
 
 
 def predecessor(nodes: int, edges: int, frames: int, loop: float = 0.1, jump: float = 0.1) -> dict[str, Any]:

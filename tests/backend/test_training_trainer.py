@@ -51,8 +51,6 @@ from vmg_backend.training.hminterp.trainer import Means, Trainer, processes
 SMALL_CONFIG = replace(CONFIG, frames=6, size=32, channels=(32, 32), reference="attention")
 CPU = Means(cpu=True)
 LOST = "CUDA error: device-side assert triggered"
-
-
 LESSONS = tuple(replace(stage, steps=2) for stage in TINY.stages)
 
 

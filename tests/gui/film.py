@@ -29,9 +29,12 @@ def story(user: User, order: dict[str, Any]) -> Waiting[None]:
     yield from save(user, Path(order["work"]) / "film.blend")
     yield from beats(user, sidebar)
     yield from keyframe(user, sidebar)
+    with user.step("add an action"):
+        yield from action(user, sidebar, 49, "performer")
     yield from takes(user, sidebar)
     yield from undo_and_redo(user)
     yield from reopen(user)
+    yield from part(user, sidebar)
     yield from playback(user)
     yield from render(user)
 
@@ -70,7 +73,7 @@ def material(user: User, sidebar: Box) -> Waiting[None]:
 def skeleton(user: User, sidebar: Box, picture: Path | None = None) -> Waiting[None]:
     """The skeleton over the preview: there when it is switched on, and gone again; `picture` is taken of it."""
     with user.step("skeleton over the preview"):
-        yield from _puts_playhead(user, 100)
+        yield from puts_playhead(user, 100)
         switch = yield from user.scrolls_to("Skeleton", sidebar)
         preview = user.region("SEQUENCE_EDITOR", "PREVIEW", view_type="PREVIEW")
         yield from user.clicks(switch)
@@ -101,9 +104,9 @@ def beats(user: User, sidebar: Box) -> Waiting[None]:
 def keyframe(user: User, sidebar: Box) -> Waiting[None]:
     """A keyframe at the playhead, moved with G."""
     with user.step("add a keyframe"):
-        yield from _puts_playhead(user, 150)
+        yield from puts_playhead(user, 150)
         yield from user.clicks((yield from user.scrolls_to("Add Keyframe", sidebar)))
-        yield from user.waits(lambda: _of(user, "KEY"), "the keyframe")
+        yield from user.waits(lambda: of(user, "KEY"), "the keyframe")
         yield 1.0
     yield from move_keyframe(user, 48)
 
@@ -111,13 +114,31 @@ def keyframe(user: User, sidebar: Box) -> Waiting[None]:
 def move_keyframe(user: User, frames: int) -> Waiting[None]:
     """Move the keyframe with G and the mouse."""
     with user.step("move the keyframe"):
-        key = _of(user, "KEY")[0]
+        key = of(user, "KEY")[0]
         start, channel = key.left_handle, key.channel
         yield from user.clicks(user.timeline(start + 3, channel + 0.3))
         yield from user.presses("G")
         yield from user.points(user.timeline(start + 3 + frames, channel + 0.3))
         yield from user.clicks(user.timeline(start + 3 + frames, channel + 0.3))
-        yield from user.waits(lambda: _of(user, "KEY")[0].left_handle != start, "the moved keyframe")
+        yield from user.waits(lambda: of(user, "KEY")[0].left_handle != start, "the moved keyframe")
+
+
+def action(user: User, sidebar: Box, frame: int, tag: str) -> Waiting[None]:
+    """An action at the playhead, named in its dialog."""
+    before = count(user, "ACTION")
+    yield from puts_playhead(user, frame)
+    yield from user.clicks((yield from user.scrolls_to("Add Action", sidebar)))
+    yield from names(user, tag)
+    yield from user.waits(lambda: count(user, "ACTION") > before, "the action")
+
+
+def names(user: User, tag: str) -> Waiting[None]:
+    """Type into the dialog that is open, whose field is ready, and agree."""
+    agree = yield from user.sees("OK")
+    yield 0.5
+    yield from user.types(tag)
+    yield from user.presses("RET")
+    yield from user.clicks(agree)
 
 
 def save(user: User, path: Path) -> Waiting[None]:
@@ -132,23 +153,28 @@ def save(user: User, path: Path) -> Waiting[None]:
 def takes(user: User, sidebar: Box) -> Waiting[None]:
     """Suggest and Generate."""
     with user.step("suggest"):
-        yield from user.clicks((yield from user.scrolls_to("Suggest", sidebar)))
-        yield from user.waits(lambda: _running() or _count(user, "TAKE"), "the search's begin")
-        yield from user.waits(lambda: _count(user, "TAKE") and not _running(), "a take", LONG)
-        yield 1.0
-        yield from user.points(user.timeline(60, 6))
-        yield from user.presses("ESC")  # a new take plays at once
+        yield from suggest(user, sidebar)
     with user.step("generate"):
-        cuts = _count(user, "CROSS")
+        cuts = count(user, "CROSS")
         yield from user.clicks((yield from user.scrolls_to(f"Generate ({cuts})", sidebar)))
-        yield from user.waits(lambda: _count(user, "TRANSITION") == cuts, f"{cuts} transitions", 2 * LONG)
-        yield from user.waits(lambda: not _running(), "the job's end", LONG)
+        yield from user.waits(lambda: count(user, "TRANSITION") == cuts, f"{cuts} transitions", 2 * LONG)
+        yield from user.waits(lambda: not running(), "the job's end", LONG)
         yield 1.0
+
+
+def suggest(user: User, sidebar: Box) -> Waiting[None]:
+    """A first take."""
+    yield from user.clicks((yield from user.scrolls_to("Suggest", sidebar)))
+    yield from user.waits(lambda: running() or count(user, "TAKE"), "the search's begin")
+    yield from user.waits(lambda: count(user, "TAKE") and not running(), "a take", LONG)
+    yield 1.0
+    yield from user.points(user.timeline(60, 6))
+    yield from user.presses("ESC")  # a new take plays at once
 
 
 def undo_and_redo(user: User) -> Waiting[None]:
     """Back over Generate and Suggest, and forward again."""
-    filled = _count(user, "TRANSITION")
+    filled = count(user, "TRANSITION")
     yield from user.points(user.timeline(60, 7))
     for name, shift, take, transitions in (
         ("undo generate", False, 1, 0),
@@ -159,7 +185,7 @@ def undo_and_redo(user: User) -> Waiting[None]:
         with user.step(name):
             yield from user.presses("Z", ctrl=True, shift=shift)
             yield 1.0
-            found = _count(user, "TAKE"), _count(user, "TRANSITION")
+            found = count(user, "TAKE"), count(user, "TRANSITION")
             if found != (take, transitions):
                 raise AssertionError(f"takes, transitions: {found} and not {(take, transitions)}")
 
@@ -167,7 +193,7 @@ def undo_and_redo(user: User) -> Waiting[None]:
 def reopen(user: User) -> Waiting[None]:
     """Save, open another file, open this one again."""
     with user.step("save and open again"):
-        before = _count(user, "TAKE"), _count(user, "TRANSITION"), len(user.scene().timeline_markers)
+        before = count(user, "TAKE"), count(user, "TRANSITION"), len(user.scene().timeline_markers)
         yield from user.presses("S", ctrl=True)
         yield 1.0
         yield from user.chooses("File", "New", "General")
@@ -176,9 +202,28 @@ def reopen(user: User) -> Waiting[None]:
         yield from user.chooses("File", "Open Recent", "film.blend")
         yield from user.waits(lambda: bpy.data.filepath.endswith("film.blend"), "the file")
         yield 2.0
-        after = _count(user, "TAKE"), _count(user, "TRANSITION"), len(user.scene().timeline_markers)
+        after = count(user, "TAKE"), count(user, "TRANSITION"), len(user.scene().timeline_markers)
         if before != after:
             raise AssertionError(f"takes, transitions, markers: {after} and not {before}")
+
+
+def part(user: User, sidebar: Box) -> Waiting[None]:
+    """The segment under the playhead becomes another one; the rest of the take stays."""
+    with user.step("suggest part again"):
+        before = shown(user)
+        cut = min(strip.left_handle for strip in of(user, "CROSS"))
+        yield from puts_playhead(user, cut + 24)
+        yield from user.clicks((yield from user.scrolls_to("Suggest Part Again", sidebar)))
+        yield from user.waits(lambda: shown(user) != before and not running(), "another segment", LONG)
+        both = len(before & shown(user))
+        if not both:
+            raise AssertionError("the whole take is another one")
+        user.note("pieces that stayed", f"{both} of {len(before)}")
+
+
+def shown(user: User) -> set[tuple[int, int, float]]:
+    """The pieces of footage inside takes: when each begins and ends, and with which frame of its file."""
+    return {(one.left_handle, one.right_handle, one.content_start) for one in of(user, "PIECE")}
 
 
 def playback(user: User) -> Waiting[None]:
@@ -186,7 +231,7 @@ def playback(user: User) -> Waiting[None]:
     with user.step("play"):
         yield from user.points(user.timeline(60, 7))
         yield from _plays(user, "playback of the take")
-        yield from user.clicks(user.timeline(60, _of(user, "TAKE")[0].channel + 0.5))
+        yield from user.clicks(user.timeline(60, of(user, "TAKE")[0].channel + 0.5))
         yield from user.presses("H")
         yield from _plays(user, "playback of the footage")
         yield from user.presses("H", alt=True)
@@ -200,7 +245,7 @@ def _plays(user: User, what: str) -> Waiting[None]:
         shown.append((time.monotonic(), scene.frame_current))
 
     for _ in range(2):
-        yield from _puts_playhead(user, 1)
+        yield from puts_playhead(user, 1)
         shown.clear()
         bpy.app.handlers.frame_change_post.append(watch)
         try:
@@ -216,28 +261,28 @@ def _plays(user: User, what: str) -> Waiting[None]:
 def render(user: User) -> Waiting[None]:
     """F12 in the middle of the first transition."""
     with user.step("render"):
-        cut = min(strip.left_handle for strip in _of(user, "TRANSITION")) + 6
-        yield from _puts_playhead(user, cut)
+        cut = min(strip.left_handle for strip in of(user, "TRANSITION")) + 6
+        yield from puts_playhead(user, cut)
         yield from user.presses("F12")
         yield from user.waits(lambda: len(bpy.context.window_manager.windows) > 1, "the render window", 60)
         yield 5.0
     yield from user.closes_window()
 
 
-def _puts_playhead(user: User, frame: int) -> Waiting[None]:
+def puts_playhead(user: User, frame: int) -> Waiting[None]:
     """Click on the ruler."""
     timeline = user.region("SEQUENCE_EDITOR", view_type="SEQUENCER")
     yield from user.clicks(Spot(user.timeline(frame, 1).x, timeline.top + 12))
 
 
-def _running() -> bool:
+def running() -> bool:
     return bool(bpy.context.window_manager.vmg.running)
 
 
-def _of(user: User, role: str) -> list[Any]:
+def of(user: User, role: str) -> list[Any]:
     """The strips of a role, also those inside takes."""
     return [strip for strip in user.scene().sequence_editor.strips_all if strip.vmg.role == role]
 
 
-def _count(user: User, role: str) -> int:
-    return len(_of(user, role))
+def count(user: User, role: str) -> int:
+    return len(of(user, role))

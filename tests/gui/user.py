@@ -204,7 +204,8 @@ class User:
         yield from self.waits(lambda: _browser() and _browser().params, "the file browser")
         params = _browser().params
         if Path(params.directory.decode()) != path.parent:
-            yield from self.fills((yield from self.sees(params.directory.decode())), f"{path.parent}/")
+            shown = f"{params.directory.decode().rstrip('/')}/"  # it is told without the slash at first
+            yield from self.fills((yield from self.sees(shown)), f"{path.parent}/")
             yield from self.waits(lambda: Path(params.directory.decode()) == path.parent, f"the folder {path.parent}")
         cancel = yield from self.sees("Cancel")
         yield from self.clicks(Spot(cancel.x - 300, cancel.y - 50))  # ends the editing of the folder's field
