@@ -203,14 +203,7 @@ def analyze(
     UserError
         For a file that is no video, or an empty library.
     """
-    if not sources:
-        sources = [Source(*entry) for entry in library.entries()]
-        for source in sources:
-            if not source.path.exists():
-                raise UserError(
-                    f"The library remembers footage at {source.path}, which is not there any more.",
-                    f'Put it back, or run `vmg analyze --forget "{source.path}"`.',
-                )
+    sources = chosen(sources, library)
     footages = describe(sources, library, progress.part(0.0, 0.1))
     for index, footage in enumerate(footages):
         if any(footage.id == other.id for other in footages[:index]):
@@ -222,6 +215,26 @@ def analyze(
         for source, footage in zip(sources, footages, strict=True):
             library.remember(footage, source.fps, source.ranges)
     return analyses
+
+
+def chosen(sources: Sequence[Source], library: FootageLibrary) -> Sequence[Source]:
+    """The sources; where there are none, all footage of the library.
+
+    Raises
+    ------
+    UserError
+        When the library is empty, or a file that it remembers is gone.
+    """
+    if sources:
+        return sources
+    remembered = [Source(*entry) for entry in library.entries()]
+    for source in remembered:
+        if not source.path.exists():
+            raise UserError(
+                f"The library remembers footage at {source.path}, which is not there any more.",
+                f'Put it back, or run `vmg analyze --forget "{source.path}"`.',
+            )
+    return remembered
 
 
 def describe(sources: Sequence[Source], library: FootageLibrary, progress: Progress = SILENT) -> list[Footage]:

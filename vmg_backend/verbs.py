@@ -107,9 +107,10 @@ def beats(words: Words, progress: Progress) -> dict[str, Any]:
 def graph(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg graph``."""
     library = library_of(words)
+    sources = jobs.chosen(sources_of(words), library)
     if words.report:
-        check_output(words.report, [source.path for source in sources_of(words)])
-    analyses = jobs.analyze(sources_of(words), library, progress.part(0.0, 0.7))
+        check_output(words.report, [source.path for source in sources])
+    analyses = jobs.analyze(sources, library, progress.part(0.0, 0.7))
     built, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.7, 0.9))
     seen = [library.look(one.footage, one.track) for one in analyses] if len(analyses) > 1 else []
     group = groups(seen) or [0]
@@ -150,9 +151,10 @@ def search(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg search``."""
     wish = _wish(words)
     files = [words.out, *(words.out.with_suffix(f".{number}.json") for number in range(2, words.takes + 1))]
-    jobs.check_wish(sources_of(words), wish, *files, *([words.report] if words.report else []))
     library = library_of(words)
-    analyses = jobs.analyze(sources_of(words), library, progress.part(0.0, 0.6))
+    sources = jobs.chosen(sources_of(words), library)
+    jobs.check_wish(sources, wish, *files, *([words.report] if words.report else []))
+    analyses = jobs.analyze(sources, library, progress.part(0.0, 0.6))
     graph, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.6, 0.8))
     asked = jobs.read_wish(wish, graph.fps, progress.part(0.8, 0.84, "Listening"))
     footages = [analysis.footage for analysis in analyses]

@@ -182,6 +182,18 @@ def test_nothing_that_is_read_is_ever_written_over(
     assert music.read_bytes() == sample.MUSIC.read_bytes()
 
 
+@pytest.mark.parametrize("words", [["graph", "--report"], ["search", "--seconds", "3", "--out"]])
+def test_footage_that_only_the_library_names_is_not_written_over(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    footage, library = tmp_path / "in.mp4", FootageLibrary(tmp_path / "lib")
+    shutil.copy(sample.PERFORMER, footage)
+    library.remember(library.footage(footage), None, None)
+    assert main([*words, str(footage), "--library", str(library.root)]) == 2
+    assert "Choose another name" in capsys.readouterr().err
+    assert footage.read_bytes() == sample.PERFORMER.read_bytes()
+
+
 @pytest.mark.long
 def test_from_footage_to_film(dancer: Path, tmp_path: Path) -> None:
     """The whole way in separate verbs, on paths with spaces and accents."""
