@@ -255,6 +255,9 @@ def _find_actions(target: SceneRef) -> Verb:
 
     def insert(scene: bpy.types.Scene) -> Iterator[None]:
         yield from actions.write_labels(scene, found.labels)
+        strips = compat.strips(scene.sequence_editor)
+        labels = (number for number, strip in enumerate(strips) if strip.vmg.role == "LABEL")
+        scene.vmg.label_index = next(labels, 0)  # so that Rename All has one
 
     yield from workflow().arrive(target, "Find Actions", insert)
 

@@ -239,7 +239,8 @@ class StripProperties(bpy.types.PropertyGroup):
     )
     image: StringProperty(
         name="Edited Picture",
-        description="An edited copy of the keyframe's first frame, to which the transition before it leads",
+        description="An edited copy of the keyframe's first frame, to which the transition before it leads; "
+        "Flow and Fade leave room for it but do not show it, the other engines draw towards it",
         subtype="FILE_PATH",
         options=FILE_OPTIONS,
     )

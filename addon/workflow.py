@@ -87,7 +87,13 @@ class Workflow:
             raise UserError(f"{self.said_running}.", "Wait for it, or cancel it.", title="One job at a time")
         target = SceneRef.of(scene)
         steps = verb(target)
-        return self._submit(target, next(steps), steps)
+        try:
+            first = next(steps)
+        except UserError as error:  # the panel says this one, and not why the last job failed
+            self._session.failure = Failure.of(error)
+            self._session.pump(0.0)
+            raise
+        return self._submit(target, first, steps)
 
     def run_when_free(self, scene: bpy.types.Scene, verb: Callable[[SceneRef], Verb], kind: str = "analyze") -> None:
         """Start a verb now, or as soon as nothing else runs; for each scene one of each kind waits."""

@@ -118,7 +118,7 @@ class VMG_OT_actions_find(StartsJob):
 
 
 class VMG_OT_strip_show(InSequencer):
-    """Move the playhead to this strip, and select it alone"""
+    """Move the playhead to this strip, select it alone, and choose its row"""
 
     bl_idname = "vmg.strip_show"
     bl_label = "Show Strip"
@@ -134,6 +134,11 @@ class VMG_OT_strip_show(InSequencer):
             raise UserError("The strip is not there any more.", "Choose another one in the list.")
         scene.frame_set(compat.start(strip))
         compat.select_alone(scene.sequence_editor, strip)
+        number = list(strips).index(strip)
+        if strip.vmg.role == "LABEL":
+            scene.vmg.label_index = number
+        elif strip.vmg.role == "ACTION":
+            scene.vmg.action_index = number
         return ""
 
 

@@ -102,7 +102,7 @@ def sentence(cut: explanation.Cut, when: Callable[[int], str]) -> str:
     """A cut and the next best in words; `when` says when a frame of the take is shown."""
     begins = f"Next cut at {when(cut.at)}:"
     if cut.other is None:
-        return f"{begins} no other way leads on from there."
+        return f"{begins} the search found no other film without it."
     told = sorted(cut.other.costs.items(), key=lambda item: -abs(item[1]))
     named = ", ".join(f"{name} {cost:+.2f}" for name, cost in told if abs(cost) >= LEAST)
     places = [f"to {name} frame {source} at {when(at)}" for at, name, source in cut.other.cuts]

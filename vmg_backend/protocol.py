@@ -348,6 +348,8 @@ class KeyAt:
         Of "soft" and "pose": how far at most, as a share of the graph's threshold; None where the distance costs.
     image : str
         Of "hard": an edited picture of the first frame, to which a transition leads; "" for none.
+    image_stamp : str
+        Another one whenever that file was saved again; "" for none.
     """
 
     uid: str
@@ -358,6 +360,7 @@ class KeyAt:
     mode: str = "hard"
     tolerance: float | None = None
     image: str = ""
+    image_stamp: str = ""
 
 
 KEY_MODES = ("hard", "soft", "pose", "footage", "avoid")
@@ -403,6 +406,9 @@ class Wish:
         What footage shows; one without any shows what its name says.
     text : str
         As `vmg search --text`; "" for none.
+    text_at, text_frames
+        The frame of the take at which the text's time begins, below 0 where the take's front was trimmed; and of how
+        many frames it speaks, None for all of the take.
     music, speech : Sound or None
         What is heard, where the take is to follow it by more than its beats.
     weights : dict of str to float
@@ -430,6 +436,8 @@ class Wish:
     weights: dict[str, float] = field(default_factory=dict)
     longest_seconds: float | None = None
     loop: bool = False
+    text_at: int = 0
+    text_frames: int | None = None
 
 
 WEIGHTS = {"beats": 1.0, "accents": 0.0, "music": 0.0, "tags": 1.0, "text": 1.0, "speech": 1.0}

@@ -130,7 +130,7 @@ class Reader:
             )
         if footage:
             image = Path(key.image) if key.image and mode == "hard" else None
-            return replace(keyframe, footage=footage.id, image=image)
+            return replace(keyframe, footage=footage.id, image=image, image_stamp=key.image_stamp if image else "")
         if mode == "pose":
             return replace(keyframe, file=file.resolve())
         raise UserError(
@@ -147,7 +147,8 @@ class Reader:
             spans = (TagSpan(one.tag, *self._seconds(one.at, one.at + one.frames)) for one in wish.tags)
             yield TagSpans(tuple(spans), labels, weights["tags"], hold=wish.hold_seconds)
         if wish.text:
-            yield Text(wish.text, labels, load_synonyms(), weights["text"])
+            start, seconds = float(wish.text_at / self.fps), wish.text_frames and float(wish.text_frames / self.fps)
+            yield Text(wish.text, labels, load_synonyms(), weights["text"], start=start, seconds=seconds)
 
     def _labels(self, wish: Wish) -> Iterator[Label]:
         for label in wish.labels:

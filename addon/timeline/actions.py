@@ -104,7 +104,7 @@ def rename(scene: bpy.types.Scene, old: str, new: str) -> int:
     found = [strip for strip in channels.strips_on(scene, channels.LABELS) if strip.type == "TEXT"]
     chosen = [strip for strip in found if _words(strip).casefold() == " ".join(old.split()).casefold()]
     for strip in chosen:
-        strip.text = new
+        strip.text, strip.name = new, new[:60]
     return len(chosen)
 
 
@@ -259,14 +259,14 @@ def _gaps(span: _Span, taken: Iterable[_Span]) -> Iterator[_Span]:
 
 def _write(scene: bpy.types.Scene, name: str, texts: Sequence[tuple[_Span, str]]) -> list[bpy.types.Struct]:
     """Put text strips on the channel `name`, over those parts of their spans in which nothing lies there yet."""
-    number, role, editor = channels.made(scene, name), _ROLES[name], scene.sequence_editor
+    number, editor = channels.made(scene, name), scene.sequence_editor
     taken = [(compat.start(strip), compat.end(strip)) for strip in channels.strips_on(scene, name)]
     made = []
     with compat.quiet(editor):
         for wanted_span, tag in texts:
             for span in list(_gaps(wanted_span, taken)):
                 insort(taken, span)
-                strip = compat.new_text(editor, f"{role.title()} {tag}"[:60], tag, number, *span)
+                strip = compat.new_text(editor, tag[:60], tag, number, *span)
                 strip.color_tag = _COLORS[name]
                 strip.select = False  # Blender selects new ones: G would move all of them
                 made.append(strip)

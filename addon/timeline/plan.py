@@ -221,6 +221,8 @@ def path_of(
     for transition in transitions:
         searched = known.get(_match(transition), {"cost": 0.0, "connector": False})  # a cut by hand has no cost
         transition.update(cost=searched["cost"], connector=searched["connector"])
+        if searched.get("to_image") and searched["to"] == transition["to"]:  # else it leads elsewhere now
+            transition["to_image"] = searched["to_image"]
         fill = next((fill for fill in fills if fill.present and fill.fits(transition)), None)
         if fill is not None:
             transition.update(engine=fill.made_for["engine"], hash=fill.made_for["hash"])

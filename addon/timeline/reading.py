@@ -333,7 +333,8 @@ def _key(scene: bpy.types.Scene, strip: bpy.types.Struct, taken: TakeRange, firs
             title="Keyframe cannot be kept",
         )
     file = _own_file(strip) if mode == "pose" and _row(scene, strip) is None else footage_file(scene, strip)
-    edited = mode == "hard" and first == compat.start(strip)  # a picture of the first frame
+    edited = mode == "hard" and first == compat.start(strip) and strip.vmg.image  # a picture of the first frame
+    image, stamp = _picture(strip) if edited else ("", "")
     return KeyAt(
         uid,
         at,
@@ -342,7 +343,8 @@ def _key(scene: bpy.types.Scene, strip: bpy.types.Struct, taken: TakeRange, firs
         last - first + 1,
         mode,
         tolerance=(round(strip.vmg.tolerance, 6) or None) if mode in ("soft", "pose") else None,
-        image=_picture(strip) if edited and strip.vmg.image else "",
+        image=image,
+        image_stamp=stamp,
     )
 
 
@@ -357,7 +359,8 @@ def _own_file(strip: bpy.types.Struct) -> Path:
     return file
 
 
-def _picture(strip: bpy.types.Struct) -> str:
+def _picture(strip: bpy.types.Struct) -> tuple[str, str]:
+    """The file of the edited picture, and what tells whether it was saved again."""
     file = absolute(strip.vmg.image)
     if not file.is_file():
         raise UserError(
@@ -365,7 +368,8 @@ def _picture(strip: bpy.types.Struct) -> str:
             "Choose it again under Keyframes, or empty the field.",
             title="Picture not found",
         )
-    return str(file)
+    about = file.stat()
+    return str(file), f"{about.st_mtime_ns} {about.st_size}"
 
 
 def footage_file(scene: bpy.types.Scene, strip: bpy.types.Struct) -> Path:

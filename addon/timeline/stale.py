@@ -5,6 +5,7 @@ A transition is stale when
 - its frames were generated for another junction than the one that is there now: other source frames right before or
   after it, another length, or another place (pinned frames only need place and length);
 - the files of its frames are gone;
+- it leads to a keyframe whose edited picture was chosen, left out or saved again since;
 - the segment on one side of it is to change, because a condition of the take did since it was made: a keyframe was
   added, moved, slipped, resized or given another mode and the take does not meet it, a beat was added, moved or
   removed, or another action is wanted. A segment is under all that happens between the cuts on either side of it.
@@ -131,6 +132,7 @@ def overdue(
     cuts = [transition["at"] + transition["frames"] // 2 for transition in path["transitions"]]
     changed = {_segment(cuts, frame) for frame in frames}
     before = {key.uid: key for key in made_for.keys}
+    repainted: set[int] = set()
     for key in keys:
         old = before.get(key.uid)
         if key == old:
@@ -138,15 +140,21 @@ def overdue(
         if key.mode != "hard":
             changed.update(_segment(cuts, frame) for frame in _unmet(path, key))
             continue
-        if _shows(path, key) and key.image == (old.image if old else ""):
-            continue
+        if _shows(path, key):
+            if _picture(key) == _picture(old):
+                continue
+            led = {one["id"] for one in path["transitions"] if one["at"] + one["frames"] == key.at}
+            if led or not key.image:  # the cut is in its place: only the picture that its transition leads to differs
+                repainted |= led
+                continue
         here = _segment(cuts, key.at + key.frames // 2)
         if old is not None and old.mode == "hard":  # it takes its segment along, unless it went far away
             home = _segment(cuts, old.at + old.frames // 2)
             touched = range(_segment(cuts, key.at), _segment(cuts, key.at + key.frames - 1) + 1)
             here = home if home in touched else here
         changed.add(here)
-    return {path["transitions"][index]["id"] for one in changed for index in (one - 1, one) if 0 <= index < len(cuts)}
+    beside = {index for one in changed for index in (one - 1, one) if 0 <= index < len(cuts)}
+    return repainted | {path["transitions"][index]["id"] for index in beside}
 
 
 def states_now(scene: bpy.types.Scene, take: Any) -> list[State]:  # noqa: ANN401
@@ -198,6 +206,11 @@ def _unmet(path: PathDict, key: KeyAt) -> Iterator[int]:
             unmet = same and segment["first"] - before < key.frame + key.frames and key.frame <= segment["last"] + after
         if unmet:
             yield at
+
+
+def _picture(key: KeyAt | None) -> tuple[str, str]:
+    """What tells whether a keyframe's edited picture is another one."""
+    return (key.image, key.image_stamp) if key else ("", "")
 
 
 def _shows(path: PathDict, key: KeyAt) -> bool:

@@ -32,12 +32,16 @@ def trimmed(wish: Wish, first: int, frames: int, rate: Fraction) -> Wish:
             keys.append(key)
         elif begin < end:
             source = key.frame if key.mode == "footage" else key.frame + cut
-            keys.append(replace(key, at=begin, frame=source, frames=end - begin, image="" if cut else key.image))
+            left = replace(key, at=begin, frame=source, frames=end - begin)
+            keys.append(replace(left, image="", image_stamp="") if cut else left)
     for tag in wish.tags:
         begin, end = _inside(tag, first, frames)
         if begin < end:
             tags.append(replace(tag, at=begin, frames=end - begin))
     beats = [(round(beat.time * rate) - first, beat) for beat in wish.beats]  # whole frames: they were markers
+    if wish.text:
+        text_frames = wish.frames if wish.text_frames is None else wish.text_frames
+        wish = replace(wish, text_at=wish.text_at - first, text_frames=text_frames)
     return replace(
         wish,
         frames=frames,
@@ -46,6 +50,7 @@ def trimmed(wish: Wish, first: int, frames: int, rate: Fraction) -> Wish:
         tags=tuple(tags),
         music=_heard(wish.music, first, frames, rate),
         speech=_heard(wish.speech, first, frames, rate),
+        loop=False,  # its ends do not meet any more
     )
 
 

@@ -173,6 +173,7 @@ def test_actions_are_wanted_labelled_and_found(scripted):
     scripted.ops.actions_find()
     assert texts("LABEL") == [(1, 51, "motion 1"), (51, 151, "dance"), (151, 201, "motion 2")]
     strips = list(compat.strips(scene.sequence_editor))
+    assert strips[scene.vmg.label_index].vmg.role == "LABEL"
     scene.vmg.label_index = next(index for index, one in enumerate(strips) if getattr(one, "text", "") == "motion 1")
     scripted.ops.labels_rename(tag="jump")
     assert [text for _, _, text in texts("LABEL")] == ["jump", "dance", "motion 2"]
@@ -180,6 +181,7 @@ def test_actions_are_wanted_labelled_and_found(scripted):
     scene.frame_set(1)
     scripted.ops.strip_show(name=name)
     assert (scene.frame_current, [strip.name for strip in compat.selected(scripted.bpy.context)]) == (49, [name])
+    assert strips[scene.vmg.action_index].name == name
 
 
 def test_takes_that_differ_are_stacked_and_the_best_is_shown(scripted, capfd):
@@ -201,6 +203,9 @@ def test_a_part_is_made_anew_and_the_rest_stays(scripted, capfd):
         return [one["first"] for one in scripted.takes.read_take(scripted.take)["segments"]]
 
     first, scene = shown(), scripted.scene
+    with pytest.raises(RuntimeError, match="Nothing is stale"):
+        scripted.ops.rerender_stale()
+    assert scripted.bpy.context.window_manager.vmg.failure_message.startswith("Nothing is stale")
     scene.frame_set(60)
     before = undo_names(scripted.bpy, capfd)
     scripted.ops.suggest_part()

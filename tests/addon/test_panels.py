@@ -319,7 +319,7 @@ def test_a_take_says_why_it_is_as_it_is(draw, scene, explained):
     said = " ".join(words(26))
     assert "Next cut at 0:01.25: the next best, cutting to a.mp4 frame 312 at 0:01.50, costs 0.18 more" in said
     assert "(beats +0.30, cuts -0.12)." in said
-    assert "Next cut at 0:02.00: no other way leads on from there." in " ".join(words(32))
+    assert "Next cut at 0:02.00: the search found no other film without it." in " ".join(words(32))
     said = " ".join(words(50))
     assert "frame 312 at 0:02.00, to a.mp4 frame 312 at 0:02.08, and 2 times more, costs 0.18 more." in said
     assert "Next cut" not in " ".join(words(56))

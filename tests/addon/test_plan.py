@@ -219,6 +219,17 @@ def test_what_no_path_can_say_is_said_in_a_sentence(plan, two, edit, sentence):
     assert type(caught.value).__name__ == "UserError"
 
 
+def test_an_edited_picture_stays_with_the_transition_that_leads_right_to_it(plan, two):
+    two["transitions"][0]["to_image"] = "/edited.png"
+    a, b = plan.take_plan(two).pieces
+
+    def pictures(*pieces):
+        return [one.get("to_image") for one in plan.path_of(two, pieces, 100)["transitions"]]
+
+    assert pictures(a, b) == ["/edited.png"]
+    assert pictures(replace(a, last=a.last + 2), b) == [None]
+
+
 def test_frames_fit_only_where_they_were_made_for(plan, two):
     (fill,) = fills_of(plan, two)
     (transition,) = two["transitions"]

@@ -1,6 +1,7 @@
 """The timeline as records, on timelines whose records are known."""
 
 import importlib
+import os
 from dataclasses import replace
 from fractions import Fraction
 
@@ -425,6 +426,14 @@ def test_modes_and_what_belongs_to_them(reading, scene, put, on_keys, coded_movi
     assert read("avoid", 113) == ("avoid", 0, 10, 10, None, "")  # whole, and at no time
     strip.vmg.tolerance = 0.0
     assert read("soft")[4] is None
+    strip.vmg.mode = "hard"
+    stamps = []
+    for text in ("", "painted", "painted again"):
+        picture.write_text(text)
+        stamps += [key.image_stamp for key in reading.keys(scene, reading.TakeRange(101, 100))]
+    assert len({*stamps}) == 3  # saved again under the same name
+    os.utime(picture, (1, 1))
+    assert reading.keys(scene, reading.TakeRange(101, 100))[0].image_stamp not in stamps
     picture.unlink()
     assert read("soft")[0] == "soft"
     refused(lambda: read("hard"), "edited picture.*not where it was")
@@ -555,4 +564,8 @@ def test_what_is_left_of_a_wish_is_what_that_part_asks_for(
     scene.frame_start, scene.frame_end = 104, 149
     left = addon("timeline.wishes").trimmed(whole, 7, 46, compat.scene_rate(scene))
     assert left == conditions.wish(scene)
+    worded = replace(whole, text="wave, then turn", loop=True)
+    trimmed = addon("timeline.wishes").trimmed
+    again = trimmed(trimmed(worded, 7, 46, 24), 3, 20, 24)
+    assert (again.text_at, again.text_frames, again.loop) == (-10, whole.frames, False)
     assert [len(one) for one in (whole.keys, left.keys, left.beats, left.tags, left.speech.pieces)] == [5, 5, 2, 2, 2]

@@ -174,6 +174,21 @@ def test_another_edited_picture_of_a_keyframe(stale, path, made_for, key):
     assert stale.overdue(path, made_for, made_for.beats, (key, replace(fresh, image="/a.png")), ()) == {2, 3}
 
 
+def test_a_picture_that_is_led_to_concerns_one_transition(stale, path, made_for, key):
+    """Saved again, left out, chosen anew."""
+    plain = replace(key, at=60, frame=200)
+    pictured = replace(plain, image="/a.png", image_stamp="1 1")
+    for old, new in (
+        (pictured, replace(pictured, image_stamp="2 1")),
+        (pictured, replace(pictured, image="/b.png")),
+        (pictured, plain),
+        (plain, pictured),
+    ):
+        made_for = replace(made_for, keys=(old,))
+        assert stale.overdue(path, made_for, made_for.beats, (old,), ()) == set()
+        assert stale.overdue(path, made_for, made_for.beats, (new,), ()) == {1}
+
+
 # In the timeline
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -26,6 +27,7 @@ from vmg_backend.pose.skeletons import MEDIAPIPE
 from vmg_backend.pose.track import PoseTrack
 from vmg_backend.progress import SILENT
 from vmg_backend.protocol import EngineChoice
+from vmg_backend.search import keyframes
 from vmg_backend.search.conditions import SearchContext
 from vmg_backend.search.exact import barred_by, solve
 from vmg_backend.search.film import lay_out
@@ -498,21 +500,32 @@ def test_a_transition_leads_right_to_an_edited_picture() -> None:
     assert met > 3
 
 
-def test_an_edited_picture_that_no_transition_leads_to_is_answered_with_the_nearest_frame() -> None:
+def test_of_an_edited_picture_that_no_transition_leads_to_the_nearest_frame_is_told_but_not_advised() -> None:
     graph = two_footages()
     ends = {int(target) + MARGIN for target in graph.target if target + MARGIN < 60}
     frame = next(frame for frame in range(20, 50) if frame not in ends)
     with pytest.raises(UserError) as caught:
         pinned([edited(frame)])
-    nearest = int(caught.value.remedy.removeprefix("Edit frame ").split()[0])
+    nearest = int(caught.value.message.removesuffix(".").split()[-1])
+    assert not any(letter.isdigit() for letter in caught.value.remedy)  # nobody looked whether it can be shown then
     assert nearest in ends
     assert abs(nearest - frame) == min(abs(end - frame) for end in ends)
 
 
-def test_an_edited_picture_cannot_be_at_the_films_beginning() -> None:
+def test_an_edited_picture_cannot_be_at_the_films_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = next(int(target) + MARGIN for target in two_footages().target if 10 < target < 40)
-    with pytest.raises(UserError, match="in time"):
+    with pytest.raises(UserError, match="in time") as caught:
         pinned([edited(frame, at=0.1)])
+    later = int(re.findall(r"by (\d+) frames? later", caught.value.remedy)[0])
+    assert solve(pinned([edited(frame, at=0.1 + later / 10)])) is not None
+    with pytest.raises(UserError, match="film begins with") as caught:
+        pinned([edited(frame, at=0.0)])
+    assert caught.value.remedy == "Move it later, or leave its edited picture out."
+    monkeypatch.setattr(keyframes, "FARTHEST_SHIFT", 0.0)
+    with pytest.raises(UserError, match=r"edited picture .* in time") as caught:
+        pinned([edited(frame, at=0.1)])
+    assert caught.value.remedy.startswith("Leave the picture out")
+    assert solve(pinned([replace(edited(frame, at=0.1), image=None)])) is not None
 
 
 def test_the_engine_is_given_the_edited_picture(tmp_path: Path) -> None:

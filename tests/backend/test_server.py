@@ -693,7 +693,7 @@ def test_every_condition_means_the_same_as_to_the_command(
         ({"tags": (protocol.TagAt(0, 48, "swey"),)}, '"swey" (nearest: sway)', "ask for one of: sway"),
         ({"text": "she juggles"}, '"she juggles"', "sway"),
         ({"text": "sway [1-2"}, '"[1-2"', "Close each bracket"),
-        ({"tags": (protocol.TagAt(0, 48, "sway"), protocol.TagAt(12, 48, "x"))}, "both wanted at 0.5 s", "End"),
+        ({"tags": (protocol.TagAt(0, 48, "sway"), protocol.TagAt(12, 48, "x"))}, "both wanted at 0.50 s", "End"),
         ({"weights": {"tempo": 1.0}}, "'tempo'", "beats, accents"),
         ({"weights": {"beats": -1.0}}, "weight -1", "0 or more"),
         ({"keys": (protocol.KeyAt("k", 1, "", 1, 1, "odd"),)}, "'odd'", "hard, soft"),

@@ -188,7 +188,7 @@ def test_the_labels_that_there_are_answer_unknown_tags() -> None:
 
 
 def test_spans_that_cannot_be() -> None:
-    with pytest.raises(UserError, match='"a" and "b" are both wanted at 1 s'):
+    with pytest.raises(UserError, match=r'"a" and "b" are both wanted at 1\.00 s'):
         TagSpans((TagSpan("a", 0, 2), TagSpan("b", 1, 3)))
     TagSpans(
         (TagSpan("a", 0, 2), TagSpan("A", 1, 3), TagSpan("b", 2.9, 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -217,6 +218,14 @@ def test_a_text_becomes_tags_and_tells_how() -> None:
     ]
     assert [(one["start"], one["end"]) for one in told] == [(0, 2), (2, 4), (4, 6)]
     json.dumps(condition.about)
+
+
+def test_of_a_text_what_was_cut_off_is_left_out_and_the_rest_keeps_its_time() -> None:
+    text = Text("she waves, then turns and walks off", LABELS, SYNONYMS, soft=0.0, encoder=nothing, start=-1, seconds=6)
+    told = text.condition(context(90), SILENT).about["phrases"]
+    assert [(one["words"], one["start"], one["end"]) for one in told] == [("she waves", 0, 1), ("turns", 1, 3)]
+    late = replace(text, start=-5.0).condition(context(30), SILENT)
+    assert [one["words"] for one in late.about["phrases"]] == ["walks off"]
 
 
 def test_a_phrase_that_means_nothing_names_the_labels() -> None:

@@ -717,6 +717,12 @@ def test_an_edited_picture_is_led_to_and_forgotten_with_its_keyframe() -> None:
         plain, changed = here.update(filled(new), {"k": key}, {"k": replace(key, image=None)})
         assert (plain.segments, changed) == (new.segments, (led.id,))
         assert plain.transitions[led.id].frames_dir is None
+        again, changed = here.update(filled(new), {"k": key}, {"k": replace(key, image_stamp="saved again")})
+        assert (again.segments, changed) == (new.segments, (led.id,))
+        assert (again.transitions[led.id].to_image, again.transitions[led.id].frames_dir) == ("/edited.png", None)
+        back, changed = here.update(filled(plain), {"k": replace(key, image=None)}, {"k": key})
+        assert (back.segments, changed) == (new.segments, (led.id,))
+        assert back.transitions[led.id].to_image == "/edited.png"
     assert met
 
 

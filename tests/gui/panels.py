@@ -43,7 +43,8 @@ def actions(user: User, sidebar: Box, picture: Path) -> Waiting[None]:
         yield from user.waits(lambda: film.count(user, "LABEL") and not film.running(), "labels", film.LONG)
     with user.step("name the kinds"):
         for found, name in (("motion 1", "step"), ("motion 2", "sway")):
-            yield from user.clicks((yield from user.scrolls_to(found, sidebar)))
+            row = yield from user.scrolls_to(found, sidebar)
+            yield from user.clicks(Spot(row.x + 80, row.y))  # its length: the words themselves are a field
             yield from user.clicks((yield from user.scrolls_to("Rename All", sidebar)))
             yield from film.names(user, name)
             yield 1.0
@@ -62,11 +63,13 @@ def ways(user: User, sidebar: Box, picture: Path) -> Waiting[None]:
         yield from film.puts_playhead(user, 121)
         for text in ("Why", "Ways Out", "Show Ways Out"):
             yield from user.clicks((yield from user.scrolls_to(text, sidebar)))
-        yield from user.waits(lambda: user.reads("Go Here", sidebar), "ways", film.LONG)
-        yield from user.scrolls(Spot(sidebar.left + 100, sidebar.top + 300), 60)
         yield 1.0
-        top = (yield from user.waits(lambda: sight.find("Takes", sidebar), "the panel Takes"))[-1].y
-        sight.take_picture(picture, Box(sidebar.left, top - 12, sidebar.right, sidebar.bottom))
+        yield from user.waits(lambda: not film.running(), "the search's end", film.LONG)
+        yield from user.scrolls_to("Go Here", sidebar)
+        yield from user.scrolls(Spot(sidebar.left + 4, sidebar.top + 300), 60)
+        yield 1.0
+        top, bottom = (yield from user.sees("Why", sidebar)).y, (yield from user.sees("Final Cut", sidebar)).y
+        sight.take_picture(picture, Box(sidebar.left, top - 14, sidebar.right, bottom - 16))
 
 
 def training(user: User, sidebar: Box, picture: Path) -> Waiting[None]:
@@ -76,6 +79,8 @@ def training(user: User, sidebar: Box, picture: Path) -> Waiting[None]:
         heading = yield from user.scrolls_to(title, sidebar)
         yield from user.clicks(heading)
         yield from user.waits(lambda: len(sight.find(title, sidebar)) > 1, "the button")
+        yield 1.0
+        yield from user.waits(lambda: not bpy.context.window_manager.vmg.asking, "what devices there are", 60)
         yield from user.clicks(sight.find(title, sidebar)[-1])
         minutes = yield from user.sees("Minutes", seconds=film.LONG)
         yield 1.0

@@ -179,10 +179,10 @@ class User:
 
     def scrolls_to(self, text: str, within: Box) -> Waiting[Spot]:
         """Turn the wheel until `text` stands there; from where it is to the end, then from the top."""
-        middle = Spot((within.left + within.right) // 2, (within.top + within.bottom) // 2)
+        edge = Spot(within.left + 4, (within.top + within.bottom) // 2)  # beside lists, which would turn themselves
         for steps in (0, *[4] * 8, -60, *[4] * 8):
             if steps:
-                yield from self.scrolls(middle, steps)
+                yield from self.scrolls(edge, steps)
             if sight.find(text, within, alone=True):
                 return (yield from self.sees(text, within))
         raise NotSeenError(f"the text {text!r} is nowhere in the panel")

@@ -33,6 +33,9 @@ REUSE_PRICE = 0.1
 REPEATING = frozenset({"tags", "text"})
 """Conditions that may ask for the same action again and again: for them the window is narrowed as far as it costs."""
 
+STUTTER = 1.0
+"""s; a frame that is shown again sooner looks like a stutter, whatever asks for it."""
+
 ALIKE = 0.5
 """s; frames of a run so near to one another count as the same where takes shall differ."""
 
@@ -160,16 +163,19 @@ def _widest(table: Table, settings: SearchSettings, graph: MotionGraph, again: b
 
     A wished window is only narrowed where no path keeps it. Without a wish it starts at a quarter of the usable
     footage, and is narrowed, down to an eighth or 4 s, while it costs more than `REUSE_PRICE` over the bound; down to
-    nothing where the film may ask for the same `again`.
+    `STUTTER` where the film may ask for the same `again`, and to nothing where there is no film else.
     """
     fps, problem = float(graph.fps), table.problem
     lengths = graph.runs[:, 1] - graph.runs[:, 0] + 1
     usable = int(lengths.sum())
     if settings.reuse_seconds is None:
-        wanted, wide_enough = usable // 4, 0 if again else max(usable // 8, min(usable // 4, round(4 * fps)))
+        wanted, least = usable // 4, round((STUTTER if again else 4) * fps)
+        wide_enough = min(least, wanted) if again else max(usable // 8, min(wanted, least))
     else:
         wanted = wide_enough = min(round(settings.reuse_seconds * fps), problem.frames)
-    windows = [min(round(wanted * share), problem.frames) for share in (1.0, 0.7, 0.5, 0.35, 0.25, 0.12, 0.0)]
+    shares = [wanted * share for share in (1.0, 0.7, 0.5, 0.35, 0.25, 0.12, 0.0)]
+    shares += [wide_enough] if again else []
+    windows = sorted({min(round(one), problem.frames) for one in shares}, reverse=True)
     found: Certified | None = None
     for number, window in enumerate(windows):
         if found is not None and window < wide_enough:

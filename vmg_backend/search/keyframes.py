@@ -70,6 +70,8 @@ class Keyframe:
         Where a pose is taken from instead of `footage`.
     image : Path or None
         An edited picture of the first frame: a transition leads right to it, and its engine is given this picture.
+    image_stamp : str
+        Another one whenever that file was saved again; may be left out where nothing is updated.
     said : str
         How else a person asked for it; then no other time is advised.
     """
@@ -85,6 +87,7 @@ class Keyframe:
     seconds: float = math.inf
     file: Path | None = None
     image: Path | None = None
+    image_stamp: str = ""
     said: str = field(default="", compare=False)
 
     def __str__(self) -> str:
@@ -372,6 +375,11 @@ class _Scene:
 
     def _pinned(self, key: Keyframe, at: int) -> _Pinned:
         node, run = self._node(key)
+        if key.image and at == 0:
+            raise UserError(
+                f"The film begins with {key}, so no transition can lead to its edited picture.",
+                "Move it later, or leave its edited picture out.",
+            )
         placed = _Pinned(key, node, run, at, self._entry(key, node) if key.image else None)
         before, after = placed.spare(self.context.frames, self.margin)
         if before < 0 or after < 0:
@@ -393,8 +401,9 @@ class _Scene:
             others = ends[(offsets[index] <= ends) & (ends < offsets[index + 1])] - offsets[index]
             nearest = others[np.abs(others - key.frame).argmin()] if len(others) else None
             raise UserError(
-                f"No transition leads right to {key}, so its edited picture has no place.",
-                "Leave the picture out." if nearest is None else f"Edit frame {nearest} instead.",
+                f"No transition leads right to {key}, so its edited picture has no place."
+                + ("" if nearest is None else f" The nearest frame with one is {nearest}."),
+                "Let the keyframe begin at another frame, or leave its edited picture out.",
             )
         half = int(graph.half[here[np.argmin(graph.cost[here])]])
         sources = np.zeros(graph.nodes, dtype=bool)
@@ -664,6 +673,12 @@ def _least_shift(table: Table, placed: list[_Placed], margin: int, farthest: int
         return UserError(
             f"The film cannot be as asked for: nothing leads to {key} in time.",
             "Choose another frame, another length, or more footage to cut between.",
+        )
+    here = placed[culprit]
+    if isinstance(here, _Pinned) and here.entry and met([*placed[:culprit], replace(here, entry=None)]):
+        return UserError(
+            f"The keyframes cannot all be met: no transition leads right to the edited picture of {key} in time.",
+            "Leave the picture out, or choose another frame: no small shift of one keyframe helps.",
         )
     other = "give it a larger tolerance" if key.tolerance else "choose another frame"
     return UserError(

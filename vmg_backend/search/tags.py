@@ -131,7 +131,7 @@ def check_spans(spans: Sequence[TagSpan], soft: float, hold: float) -> None:
     for first, second in itertools.combinations(sorted(spans, key=lambda span: span.start), 2):
         if tag_key(first.tag) != tag_key(second.tag) and min(first.end, second.end) - second.start > 2 * soft + 1e-9:
             raise UserError(
-                f'"{first.tag}" and "{second.tag}" are both wanted at {second.start:g} s.',
+                f'"{first.tag}" and "{second.tag}" are both wanted at {second.start:.2f} s.',
                 f'End "{first.tag}" where "{second.tag}" begins.',
             )
 
@@ -372,7 +372,7 @@ def _check_shown(wanted: Sequence[Wanted], actions: Actions, context: SearchCont
         called = " or ".join(one.tags)
         if one.start >= length:
             raise UserError(
-                f'"{called}" is wanted from {one.start:g} s on, but the film ends at {length:.2f} s.',
+                f'"{called}" is wanted from {one.start:.2f} s on, but the film ends at {length:.2f} s.',
                 "Place it earlier, or make the film longer.",
             )
         if not (actions.shown(*one.tags) & context.features.shown).any():

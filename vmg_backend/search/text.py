@@ -126,6 +126,10 @@ class Text:
     encoder : callable
         Gives what turns sentences into vectors, or None where that is not here. It is called only when a phrase has
         no word in common with any label.
+    start : float
+        s of the film at which the text's time begins; below 0 where the film's beginning was cut off.
+    seconds : float or None
+        What the text was meant for; what of it lies outside of the film is left out. None for this film.
 
     Raises
     ------
@@ -139,6 +143,8 @@ class Text:
     weight: float = 1.0
     soft: float = SOFT
     encoder: Callable[[], Encoder | None] = sentence_encoder
+    start: float = 0.0
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         read_phrases(self.text)
@@ -154,7 +160,12 @@ class Text:
         progress.check()
         actions = find_actions(self.labels, context.footages, context.graph.offsets)
         phrases = read_phrases(self.text)
-        times = share_out(phrases, context.frames / context.fps)
+        length = context.frames / context.fps
+        times = share_out(phrases, length if self.seconds is None else self.seconds)
+        if self.seconds is not None:
+            cut = [(max(begin + self.start, 0.0), min(end + self.start, length)) for begin, end in times]
+            phrases = [phrase for phrase, (begin, end) in zip(phrases, cut, strict=True) if begin < end]
+            times = [time for time in cut if time[0] < time[1]]
         matches, unmatched = match([one.words for one in phrases], list(actions.stretches), self.synonyms, self.encoder)
         if unmatched:
             like = " or ".join(f'"{words}"' for words in unmatched)

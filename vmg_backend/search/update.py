@@ -29,7 +29,7 @@ from .conditions import Asked, SearchContext
 from .exact import Table, route_cost
 from .explain import explain
 from .film import UNKNOWN, Cut, Film, Junction, Span
-from .find import ALIKE, REPEATING, REUSE_PRICE, entry_of
+from .find import ALIKE, REPEATING, REUSE_PRICE, STUTTER, entry_of
 from .keyframes import Keyframe, SoftKeyframes, constrained, pin_keyframes, with_images
 from .objective import Objective, SearchSettings, longest_half, pulse
 from .path import Path, Segment, Transition, frames_of
@@ -245,7 +245,11 @@ class _Update:
         same = {
             uid
             for uid, key in hard.items()
-            if spans[uid] == old.get(uid) and (not key.image or old_hard[uid].image is not None)
+            if spans[uid] == old.get(uid)
+            and (not key.image or _picture(key) == _picture(old_hard[uid]) or _shown(key, spans[uid], film))
+        }
+        self.repainted = {
+            spans[uid].at for uid, key in hard.items() if uid in old and _picture(key) != _picture(old_hard[uid])
         }
         # A keyframe that did not change but is not shown was edited away: the person's hand counts more.
         self.keys = {uid: key for uid, key in hard.items() if uid not in same or _shown(key, spans[uid], film)}
@@ -307,7 +311,7 @@ class _Update:
                 start, end = (t / float(self.graph.fps) for t in stretch)
                 raise UserError(
                     f"Nothing else can be shown from {start:.2f} s to {end:.2f} s of the take.",
-                    "Choose a longer part of it, remove a keyframe there, or add footage.",
+                    "Keyframes, pinned transitions and the ends of a loop stay: choose a longer part, or add footage.",
                 )
             film = found
         return film
@@ -435,7 +439,7 @@ class _Update:
     def _with_pictures(self, transitions: Sequence[Transition]) -> Iterator[Transition]:
         """Transitions with what keyframes' edited pictures are now; one that had another is not filled any more."""
         for was, one in zip(transitions, with_images(transitions, self.keys.values(), self.context), strict=True):
-            same = one.to_image == was.to_image or one.pinned
+            same = (one.to_image == was.to_image and one.at + one.frames not in self.repainted) or one.pinned
             yield one if same else replace(one, engine=None, frames_dir=None, hash=None)
 
     def _explained(self, film: Film, route: Route, window: int, progress: Progress) -> dict[str, Any]:
@@ -673,7 +677,8 @@ class _Update:
         pins = self._kept_pins(film)
         painted = {cut for cut in film.cuts if cut.transition and cut.transition.pinned}
         best = film
-        for reuse in dict.fromkeys((self.reuse, 0) if self.repeats else (self.reuse,)):
+        narrow = min(self.reuse, round(STUTTER * float(self.graph.fps)))
+        for reuse in dict.fromkeys((self.reuse, narrow) if self.repeats else (self.reuse,)):
             if (window.start, window.end) == (0, len(film.nodes)):
                 problem = replace(self.searched, pins=pins)
                 certified = solve_without_reuse(problem, reuse, branchings=0, progress=progress)
@@ -774,6 +779,11 @@ class _Update:
             cost, connector = float(self.edges.cost[edge]), bool(self.edges.connector[edge])
             cuts.append(self._made(window.start + time, junction, cost, connector))
         return film.replaced(route.nodes, cuts, window.start)
+
+
+def _picture(key: Keyframe) -> tuple[object, str]:
+    """What tells whether an edited picture is another one."""
+    return key.image, key.image_stamp
 
 
 def _shown(key: Keyframe, span: Span, film: Film) -> bool:
