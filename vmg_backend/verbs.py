@@ -151,9 +151,12 @@ def search(words: Words, progress: Progress) -> dict[str, Any]:
     """``vmg search``."""
     wish = _wish(words)
     files = [words.out, *(words.out.with_suffix(f".{number}.json") for number in range(2, words.takes + 1))]
+    outs = [*files, *([words.report] if words.report else [])]
+    jobs.check_wish(sources_of(words), wish, *outs)
     library = library_of(words)
     sources = jobs.chosen(sources_of(words), library)
-    jobs.check_wish(sources, wish, *files, *([words.report] if words.report else []))
+    for file in outs:
+        check_output(file, [source.path for source in sources])
     analyses = jobs.analyze(sources, library, progress.part(0.0, 0.6))
     graph, features = jobs.build(analyses, library, _graph_settings(words), progress.part(0.6, 0.8))
     asked = jobs.read_wish(wish, graph.fps, progress.part(0.8, 0.84, "Listening"))
