@@ -421,7 +421,7 @@ def test_music_of_a_second_and_none(scripted):
     scripted.scene.vmg.length_mode = "MUSIC"
     for name in ("suggest", "keys_from_beats"):
         scripted.scene.timeline_markers.new("x", frame=5)
-        with pytest.raises(RuntimeError, match=r"There is no music\. Choose music"):
+        with pytest.raises(RuntimeError, match=r"There is no music, nor speech\. Choose music"):
             getattr(scripted.ops, name)()
 
 

@@ -154,8 +154,8 @@ def test_garbage_in_the_stream_changes_nothing(make, ask, given):
 
 def test_a_large_result_arrives(parts, make, ask, given):
     session = make("good")
-    session.wait(ask(session, "suggest", parts.protocol.Wish(footages=(), frames=10)))
-    assert len(given.results[0].path["segments"]) == 40_000
+    session.wait(ask(session, "suggest", parts.protocol.Suggest(parts.protocol.Wish(footages=(), frames=10))))
+    assert len(given.results[0].paths[0]["segments"]) == 40_000
 
 
 @pytest.mark.serial

@@ -287,6 +287,7 @@ def test_few_points_are_drawn_too(curve, records, losses):
     assert curve.drawn(learned(records, losses, [(1.0, 20.0)])).shape == (160, 160, 3)
 
 
+@pytest.mark.serial
 def test_the_longest_curve_is_drawn_within_a_tick(scripted, training, records):
     count = records.CURVE_POINTS
     losses = [(step * 4 // count, step / count, 1.0 / (step + 1)) for step in range(count)]
