@@ -219,9 +219,10 @@ def _suggest_part(target: SceneRef) -> Verb:
     scene = _scene(target)
     take = _active(scene)
     uid, path, movies = take.vmg.uid, takes.read_take(take), footages.movies(scene)
-    wish = conditions.wish_now(scene, take, path["frames"], takes.wish_of(take))
+    made_for = takes.wish_of(take)
+    wish = conditions.wish_now(scene, take, path["frames"], made_for)
     part, seen = _part(scene, take, path), takes.seen(take)
-    update = protocol.Update(path, wish, takes.wish_of(take), (part,), seen)
+    update = protocol.Update(path, wish, made_for, (part,), seen)
     updated = yield Ask("update", update, "Suggest Part Again")
 
     def insert(scene: bpy.types.Scene) -> Iterator[None]:
@@ -233,18 +234,15 @@ def _suggest_part(target: SceneRef) -> Verb:
 
 def _part(scene: bpy.types.Scene, take: bpy.types.MetaStrip, path: dict[str, Any]) -> tuple[int, int]:
     """First and last frame of the take in the preview range, or of its segment under the playhead."""
-    start, last = compat.start(take), path["frames"] - 1
-    if scene.use_preview_range:
-        first, end = scene.frame_preview_start - start, scene.frame_preview_end - start
-    else:
-        shown = (one for one in path["segments"] if one["at"] <= scene.frame_current - start)
-        segment = max(shown, key=lambda one: one["at"], default=path["segments"][0])
-        first, end = segment["at"], segment["at"] + segment["last"] - segment["first"]
-        if not 0 <= scene.frame_current - start <= last:
-            first, end = last + 1, last
-    if first > last or end < 0 or first > end:
+    first, last = overview.stretch(scene)
+    if not overview.on_take(take, first, last):
         raise UserError(f"{take.name} is not shown there.", "Move the playhead, or the preview range, onto the take.")
-    return max(first, 0), min(end, last)
+    start = compat.start(take)
+    first, last = max(first - start, 0), min(last - start, path["frames"] - 1)
+    if scene.use_preview_range:
+        return first, last
+    segment = max((one for one in path["segments"] if one["at"] <= first), key=lambda one: one["at"])
+    return segment["at"], segment["at"] + segment["last"] - segment["first"]
 
 
 def _find_actions(target: SceneRef) -> Verb:
@@ -269,9 +267,8 @@ def _ways_out(target: SceneRef) -> Verb:
     asked = footages.asked_about(scene)
     with tempfile.TemporaryDirectory(prefix="vmg-ways-", ignore_cleanup_errors=True) as folder:
         take = overview.active_take(scene)
-        made_for = takes.wish_of(take) if take else None
-        actions_asked = bool(made_for and (made_for.tags or made_for.text))
-        stand = protocol.Stand(asked.footages, path, frame, folder, library=asked.library, actions=actions_asked)
+        shows_actions = take is not None and takes.wish_of(take).asks_actions
+        stand = protocol.Stand(asked.footages, path, frame, folder, library=asked.library, actions=shows_actions)
         found = yield Ask("ways_out", stand, "Ways Out")
         ways().show(target, at, found.ways)
 

@@ -40,6 +40,18 @@ def counts(take: bpy.types.MetaStrip) -> Counts:
     return Counts(roles.count("CROSS"), roles.count("TRANSITION"), len(stale))
 
 
+def stretch(scene: bpy.types.Scene) -> tuple[int, int]:
+    """First and last timeline frame (inclusive) that are looked at: the preview range, where set, or the playhead."""
+    if scene.use_preview_range:
+        return scene.frame_preview_start, scene.frame_preview_end
+    return scene.frame_current, scene.frame_current
+
+
+def on_take(take: bpy.types.MetaStrip, first: int, last: int) -> bool:
+    """Whether a take is shown at one of these timeline frames (inclusive)."""
+    return first <= last and first < compat.end(take) and last >= compat.start(take)
+
+
 def selected_transitions(context: bpy.types.Context, take: bpy.types.MetaStrip) -> list[int]:
     """The ids of the take's transitions whose cross fades or frames are selected; not while drawing.
 

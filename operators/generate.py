@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import bpy
 
-from ..addon import compat, hardware, jobs, overview
+from ..addon import hardware, jobs, overview
 from ..addon.session import session
 from .common import InSequencer, NeedsTake, Returned, StartsJob, finish_in_background
 
@@ -39,12 +39,11 @@ class VMG_OT_suggest_part(NeedsTake, StartsJob):
         """There must be a take, and the preview range or the playhead must be on it."""
         if (take := overview.active_take(scene)) is None:
             return super().refusal(context, scene)
-        first = last = scene.frame_current
-        missing = "Set a preview range (P), or move the playhead onto the take"
+        if overview.on_take(take, *overview.stretch(scene)):
+            return ""
         if scene.use_preview_range:
-            first, last = scene.frame_preview_start, scene.frame_preview_end
-            missing = "The preview range is not on the take"
-        return "" if first < compat.end(take) and last >= compat.start(take) else missing
+            return "The preview range is not on the take"
+        return "Set a preview range (P), or move the playhead onto the take"
 
     def begin(self, scene: bpy.types.Scene) -> None:
         """Start the job."""

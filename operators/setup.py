@@ -129,32 +129,44 @@ class VMG_OT_footage_locate(_ChoosesFiles):
         return f"{count} strips show {self.chosen()[0].name}"
 
 
-class VMG_OT_music_add(_ChoosesFiles):
-    """Add a sound file as a strip, and use it as the music"""
-
-    bl_idname = "vmg.music_add"
-    bl_label = "Add Music"
+class _AddsSound(_ChoosesFiles):
+    """Adds a sound file as a strip at the playhead."""
 
     filter_sound: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
 
-    def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
-        """Add it at the playhead."""
-        del context
-        material.add_music(scene, self.chosen()[0], scene.frame_current)
-        return ""
+    def added(self, scene: bpy.types.Scene) -> bpy.types.Strip:
+        """The strip."""
+        return material.add_music(scene, self.chosen()[0], scene.frame_current)
 
 
-class VMG_OT_music_use(InSequencer):
-    """Use the selected sound strips as the music"""
-
-    bl_idname = "vmg.music_use"
-    bl_label = "Use as Music"
+class _UsesSounds(InSequencer):
+    """Gives the selected sound strips a role."""
 
     @classmethod
     def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Sound strips must be selected."""
         del scene
         return "" if _selected(context, "SOUND") else "Select sound strips"
+
+
+class VMG_OT_music_add(_AddsSound):
+    """Add a sound file as a strip, and use it as the music"""
+
+    bl_idname = "vmg.music_add"
+    bl_label = "Add Music"
+
+    def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """Add it; it has the role then."""
+        del context
+        self.added(scene)
+        return ""
+
+
+class VMG_OT_music_use(_UsesSounds):
+    """Use the selected sound strips as the music"""
+
+    bl_idname = "vmg.music_use"
+    bl_label = "Use as Music"
 
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Give them the role."""
@@ -163,32 +175,24 @@ class VMG_OT_music_use(InSequencer):
         return ""
 
 
-class VMG_OT_speech_add(_ChoosesFiles):
+class VMG_OT_speech_add(_AddsSound):
     """Add a sound file as a strip, and use it as speech, which gestures follow"""
 
     bl_idname = "vmg.speech_add"
     bl_label = "Add Speech"
 
-    filter_sound: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
-
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
-        """Add it at the playhead."""
+        """Add it, and give it the role."""
         del context
-        reading.use_as_speech([material.add_music(scene, self.chosen()[0], scene.frame_current)])
+        reading.use_as_speech([self.added(scene)])
         return ""
 
 
-class VMG_OT_speech_use(InSequencer):
+class VMG_OT_speech_use(_UsesSounds):
     """Use the selected sound strips as speech, which gestures follow"""
 
     bl_idname = "vmg.speech_use"
     bl_label = "Use as Speech"
-
-    @classmethod
-    def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
-        """Sound strips must be selected."""
-        del scene
-        return "" if _selected(context, "SOUND") else "Select sound strips"
 
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Give them the role."""

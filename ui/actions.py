@@ -11,21 +11,8 @@ from .common import StripList, SubTab, Tab, clock, hint, strip_list
 class _TextList(StripList):
     """Text strips of one role: time, text, length, muted or not."""
 
-    def draw_item(
-        self,
-        context: bpy.types.Context,
-        layout: bpy.types.UILayout,
-        data: object,
-        item: bpy.types.Struct,
-        icon: int,
-        active_data: object,
-        active_property: str,
-        index: int,
-    ) -> None:
+    def draw_row(self, row: bpy.types.UILayout, scene: bpy.types.Scene, item: bpy.types.Struct) -> None:
         """The row of one."""
-        del data, icon, active_data, active_property, index
-        scene = compat.sequencer_scene(context)
-        row = layout.row(align=True)
         row.operator("vmg.strip_show", text=clock(scene, compat.start(item)), emboss=False).name = item.name
         row.prop(item, "text", text="", emboss=False)
         row.label(text=f"{float(compat.duration(item) / compat.scene_rate(scene)):.1f} s")

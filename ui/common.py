@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import bpy
 
-from ..addon import compat
+from ..addon import compat, overview
 
 
 class Tab(bpy.types.Panel):
@@ -38,10 +38,39 @@ class SubTab(Tab):
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
 
 
+class TakeTab(SubTab):
+    """Says something about the active take."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be a take."""
+        scene = compat.sequencer_scene(context)
+        return scene is not None and overview.active_take(scene) is not None
+
+
 class StripList(bpy.types.UIList):
     """The strips of one role, by time."""
 
     role: ClassVar[str]
+
+    def draw_item(
+        self,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: object,
+        item: bpy.types.Struct,
+        icon: int,
+        active_data: object,
+        active_property: str,
+        index: int,
+    ) -> None:
+        """The row of one."""
+        del data, icon, active_data, active_property, index
+        self.draw_row(layout.row(align=True), compat.sequencer_scene(context), item)
+
+    def draw_row(self, row: bpy.types.UILayout, scene: bpy.types.Scene, item: bpy.types.Struct) -> None:
+        """Draw what a row says of a strip."""
+        raise NotImplementedError
 
     def filter_items(
         self, context: bpy.types.Context, data: bpy.types.SequenceEditor, name: str

@@ -17,22 +17,9 @@ class VMG_UL_keys(StripList):
 
     role = "KEY"
 
-    def draw_item(
-        self,
-        context: bpy.types.Context,
-        layout: bpy.types.UILayout,
-        data: object,
-        item: bpy.types.Struct,
-        icon: int,
-        active_data: object,
-        active_property: str,
-        index: int,
-    ) -> None:
+    def draw_row(self, row: bpy.types.UILayout, scene: bpy.types.Scene, item: bpy.types.Struct) -> None:
         """Time, length and source frame."""
-        del data, icon, active_data, active_property, index
-        scene = compat.sequencer_scene(context)
         at = compat.start(item)
-        row = layout.row(align=True)
         row.operator("vmg.key_jump", text=clock(scene, at), icon="KEYFRAME", emboss=False).uid = item.vmg.uid
         row.label(text=f"{_mode(item)}{_shown(item, at)}, {compat.duration(item)} long")
         row.prop(item, "mute", text="", icon="CHECKBOX_HLT", emboss=False)

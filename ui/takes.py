@@ -8,7 +8,7 @@ import bpy
 
 from ..addon import compat, explanation, overview
 from ..addon.timeline import takes
-from .common import StripList, SubTab, Tab, clock, hint, strip_list
+from .common import StripList, Tab, TakeTab, clock, hint, strip_list
 from .status import wrapped
 
 LEAST = 0.005
@@ -22,21 +22,9 @@ class VMG_UL_takes(StripList):
 
     role = "TAKE"
 
-    def draw_item(
-        self,
-        context: bpy.types.Context,
-        layout: bpy.types.UILayout,
-        data: object,
-        item: bpy.types.Struct,
-        icon: int,
-        active_data: object,
-        active_property: str,
-        index: int,
-    ) -> None:
+    def draw_row(self, row: bpy.types.UILayout, scene: bpy.types.Scene, item: bpy.types.Struct) -> None:
         """Active or not, name, transitions filled, visible or not."""
-        del context, data, icon, active_data, active_property, index
-        active = item.id_data.vmg.active_take == item.vmg.uid
-        row = layout.row(align=True)
+        active = scene.vmg.active_take == item.vmg.uid
         button = row.operator(
             "vmg.take_activate", text="", icon="RADIOBUT_ON" if active else "RADIOBUT_OFF", emboss=False
         )
@@ -69,17 +57,11 @@ class VMG_PT_takes(Tab):
         layout.operator("vmg.takes_clean")
 
 
-class VMG_PT_why(SubTab):
+class VMG_PT_why(TakeTab):
     """What the active take costs, by condition."""
 
     bl_label = "Why"
     bl_parent_id = "VMG_PT_takes"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There must be a take."""
-        scene = compat.sequencer_scene(context)
-        return scene is not None and overview.active_take(scene) is not None
 
     def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
         """Costs in all and in the second under the playhead, and the next cut."""

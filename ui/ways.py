@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import bpy
 
-from ..addon import compat, overview, ways
+from ..addon import compat, ways
 from ..vmg_backend.protocol import WayOut
-from .common import SubTab, clock, hint
+from .common import TakeTab, clock, hint
 
 COLUMNS = 2
 PICTURE = 5.0
 """Height of a picture, in rows."""
 
 
-class VMG_PT_ways(SubTab):
+class VMG_PT_ways(TakeTab):
     """Where the take could go."""
 
     bl_label = "Ways Out"
     bl_parent_id = "VMG_PT_takes"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There must be a take."""
-        scene = compat.sequencer_scene(context)
-        return scene is not None and overview.active_take(scene) is not None
 
     def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
         """The button, and what was found."""

@@ -439,6 +439,11 @@ class Wish:
     text_at: int = 0
     text_frames: int | None = None
 
+    @property
+    def asks_actions(self) -> bool:
+        """Whether the take shall show actions."""
+        return bool(self.tags or self.text)
+
 
 WEIGHTS = {"beats": 1.0, "accents": 0.0, "music": 0.0, "tags": 1.0, "text": 1.0, "speech": 1.0}
 """The conditions that have a weight, and what it is where nobody sets it."""

@@ -81,7 +81,7 @@ from .search.objective import longest_half
 from .search.path import Path, Segment
 from .search.update import update_path
 from .server import Call
-from .wishes import Reader, asks_actions, changed_stretches
+from .wishes import Reader, changed_stretches
 
 SUGGEST_AGAIN = "Suggest again."
 
@@ -157,7 +157,7 @@ class Service:
             seen=[Segment(**asdict(one)) for one in asked.seen],
             loop=asked.wish.loop,
             settings=ready.wish.settings,
-            matching=_matching(asks_actions(asked.wish)),
+            matching=_matching(asked.wish.asks_actions),
             progress=ready.progress,
         )
         return Updated(with_linear(path, ready.graph, ready.features).as_dict(), changed)
@@ -291,7 +291,7 @@ class Service:
         begin, end = (0.1, 0.2) if analyzed else (0.85, 0.9)
         read = reader.search(wish, takes, progress.part(0.02, 0.05))
         analyses = self._analyzed(wish.footages, library, progress.part(0.05, begin))
-        graph, features = jobs.build(analyses, library, _matching(asks_actions(wish)), progress.part(begin, end))
+        graph, features = jobs.build(analyses, library, _matching(wish.asks_actions), progress.part(begin, end))
         read = jobs.with_references(read, reader.footages, library, progress.part(end, end + 0.05))
         return _Ready(reader, read, analyses, graph, features, progress.part(end + 0.05, 1.0))
 

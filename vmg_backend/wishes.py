@@ -162,18 +162,13 @@ class Reader:
         return float(start / self.fps), float(end / self.fps)
 
 
-def asks_actions(wish: Wish) -> bool:
-    """Whether a take shall show actions."""
-    return bool(wish.tags or wish.text)
-
-
 def changed_stretches(wish: Wish, made_for: Wish, fps: Fraction) -> list[tuple[int, int]]:
     """Frames [start, end) of a take that actions, text, speech, music or weights ask for otherwise than before."""
     seconds = float(min(wish.frames, made_for.frames) / fps)  # sound that only ends later is no other one
 
     def asked(one: Wish) -> object:
         weights = _weights(one)
-        labels = {*one.labels} if asks_actions(one) else set()
+        labels = {*one.labels} if one.asks_actions else set()
         music = _until(one.music, seconds) if weights["music"] else ()
         return labels, one.text, _until(one.speech, seconds), music, weights
 

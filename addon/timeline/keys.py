@@ -26,15 +26,7 @@ def add_key(scene: bpy.types.Scene, frame: int) -> bpy.types.MovieStrip:
         When no footage is there, or a keyframe already.
     """
     reading.adopt_keys(scene)
-    shown = _shown(scene, frame)
-    if shown is None:
-        raise UserError(
-            "There is no footage here to make a keyframe of.",
-            "Move the playhead onto a footage strip or a take.",
-            title="No footage here",
-        )
-    compat.measure(shown)
-    source, file = compat.source_frame(shown, frame), reading.footage_file(scene, shown)
+    shown, file, source = _seen(scene, frame, "There is no footage here to make a keyframe of.")
     usable = _usable(scene, file, source, shown.vmg.source_frames)
     return _add(scene, frame, shown.filepath, source, usable, shown.vmg.footage)
 
@@ -134,13 +126,17 @@ def seen(scene: bpy.types.Scene, frame: int) -> tuple[str, int]:
     UserError
         When no footage is there.
     """
+    _, file, source = _seen(scene, frame, "There is no footage here.")
+    return str(file), source
+
+
+def _seen(scene: bpy.types.Scene, frame: int, otherwise: str) -> tuple[bpy.types.MovieStrip, Path, int]:
+    """The strip that is seen at `frame`, its footage's file and source frame; what is said where there is none."""
     shown = _shown(scene, frame)
     if shown is None:
-        raise UserError(
-            "There is no footage here.", "Move the playhead onto a footage strip or a take.", title="No footage here"
-        )
+        raise UserError(otherwise, "Move the playhead onto a footage strip or a take.", title="No footage here")
     compat.measure(shown)
-    return str(reading.footage_file(scene, shown)), compat.source_frame(shown, frame)
+    return shown, reading.footage_file(scene, shown), compat.source_frame(shown, frame)
 
 
 def _occupied(scene: bpy.types.Scene, frame: int) -> bool:

@@ -257,6 +257,30 @@ def scripted(parts, monkeypatch):
 
 
 @pytest.fixture
+def compat(addon):
+    return addon("compat")
+
+
+@pytest.fixture
+def reading(addon):
+    return addon("timeline.reading")
+
+
+@pytest.fixture
+def put(scene, reading, compat, coded_movie):
+    """Puts a footage strip of 60 frames on the timeline: its frame 0 at `at`, visible [first, last)."""
+
+    def put(channel, at, first=None, last=None, path=None):
+        strip = compat.new_movie(scene.sequence_editor, f"movie {channel}", str(path or coded_movie(24)), channel, at)
+        compat.set_visible(strip, at if first is None else first, at + 60 if last is None else last)
+        reading.use_as_footage([strip])
+        reading.sync_footages(scene)
+        return strip
+
+    return put
+
+
+@pytest.fixture
 def hardware(scripted, monkeypatch):
     """The module, with a backend that is installed with HMInterp."""
     environment, installation = (

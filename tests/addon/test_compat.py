@@ -10,11 +10,6 @@ RATES = [(8, 1.0), (12, 1.0), (25, 1.0), (30, 1.001), (60, 1.0)]
 
 
 @pytest.fixture
-def compat(addon):
-    return addon("compat")
-
-
-@pytest.fixture
 def agrees(compat, shown):
     """Compares `source_frame` with the render at about a dozen frames, the ends among them."""
 

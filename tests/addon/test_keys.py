@@ -8,30 +8,6 @@ def keys(addon):
     return addon("timeline.keys")
 
 
-@pytest.fixture
-def reading(addon):
-    return addon("timeline.reading")
-
-
-@pytest.fixture
-def compat(addon):
-    return addon("compat")
-
-
-@pytest.fixture
-def put(scene, reading, compat, coded_movie):
-    """Puts a footage strip of 60 frames on the timeline: its frame 0 at `at`, visible [first, last)."""
-
-    def put(channel, at, first=None, last=None, path=None):
-        strip = compat.new_movie(scene.sequence_editor, "movie", str(path or coded_movie(24)), channel, at)
-        compat.set_visible(strip, at if first is None else first, at + 60 if last is None else last)
-        reading.use_as_footage([strip])
-        reading.sync_footages(scene)
-        return strip
-
-    return put
-
-
 def refused(call, match):
     with pytest.raises(Exception, match=match) as caught:
         call()

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -93,6 +94,8 @@ class Layout:
         for item, visible in zip(items, shown, strict=True):
             if visible:
                 fake = SimpleNamespace(layout_type="DEFAULT")
+                if row := getattr(drawer, "draw_row", None):
+                    fake.draw_row = partial(row, fake)
                 drawer.draw_item(fake, self._bpy.context, self._inner(), data, item, 0, active_data, active_name, 0)
 
 

@@ -9,18 +9,8 @@ import pytest
 
 
 @pytest.fixture
-def reading(addon):
-    return addon("timeline.reading")
-
-
-@pytest.fixture
 def conditions(addon):
     return addon("timeline.conditions")
-
-
-@pytest.fixture
-def compat(addon):
-    return addon("compat")
 
 
 @pytest.fixture

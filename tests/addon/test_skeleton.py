@@ -16,11 +16,6 @@ WIDTH, HEIGHT = 64, 48
 
 
 @pytest.fixture
-def compat(addon):
-    return addon("compat")
-
-
-@pytest.fixture
 def sight(addon):
     return addon("timeline.sight")
 
