@@ -2,10 +2,10 @@
 
     python benchmarks/speech.py --media MEDIA --library LIBRARY --out benchmarks/results/DATE-speech.json
 
-MEDIA holds footage/talk_gestures.mp4 and speech/. For each speech a film is searched. Stresses and pauses of the check
-come from Praat's intensity and pitch (parselmouth), which the search knows nothing of. A film is compared with chance:
-the same film under the same stresses, shifted round and round, and under the other speeches; and with the straight
-footage from each of its frames on, in a loop.
+MEDIA holds footage/talk_gestures.mp4 and speech/; another file of footage/ may be named. For each speech a film is
+searched. Stresses and pauses of the check come from Praat's intensity and pitch (parselmouth), which the search knows
+nothing of. A film is compared with chance: the same film under the same stresses, shifted round and round, and under
+the other speeches; and with the straight footage from each of its frames on, in a loop.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -214,10 +215,9 @@ def measure(speeches: Path, material: Material, names: Sequence[str] = SPEECHES)
     }, shows
 
 
-def material_of(media: Path, library: Path | None, frames: int | None = None) -> Material:
-    """The footage of the man who gestures, or its first frames, and its graph; poses from a library, or anew."""
-    file = media / "footage" / "talk_gestures.mp4"
-    footage = FootageLibrary(library).footage(file) if library else open_footage(file)
+def material_of(file: Path, library: Path | None, frames: int | None = None, fps: Fraction | None = None) -> Material:
+    """A footage, or its first frames, and its graph; poses from a library, or anew."""
+    footage = FootageLibrary(library).footage(file, fps=fps) if library else open_footage(file)
     if frames:
         whole = np.array([[0, frames - 1]], np.int32)
         footage = replace(footage, pts=footage.pts[:frames], shots=whole, ranges=whole)
@@ -244,10 +244,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--media", type=Path, required=True)
     parser.add_argument("--library", type=Path, required=True)
+    parser.add_argument("--footage", default="talk_gestures.mp4")
+    parser.add_argument("--fps", type=Fraction, help="of its motion, where the file's own is wrong")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--sheet", type=Path, help="picture of frames at strokes, of the first speech")
     words = parser.parse_args()
-    material = material_of(words.media, words.library)
+    material = material_of(words.media / "footage" / words.footage, words.library, fps=words.fps)
     report, shows = measure(words.media / "speech", material)
     print(json.dumps(report, indent=1))
     if words.out:

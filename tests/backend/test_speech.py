@@ -376,7 +376,11 @@ def test_real_gestures_meet_stresses_that_another_ear_hears(media: Path, monkeyp
     benchmark = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, benchmark)
     spec.loader.exec_module(benchmark)
-    report, _ = benchmark.measure(media / "speech", benchmark.material_of(media, None, 271), benchmark.SPEECHES[:2])
+    report, _ = benchmark.measure(
+        media / "speech",
+        benchmark.material_of(media / "footage" / "talk_gestures.mp4", None, 271),
+        benchmark.SPEECHES[:2],
+    )
     assert report["all"]["p"] < 0.01
     assert report["all"]["closeness"] > report["all"]["shuffled"] + 0.1
     for figures in report["films"].values():
