@@ -8,7 +8,7 @@ from __future__ import annotations
 
 def register() -> None:
     """Register everything in order; called by Blender when the extension is enabled."""
-    from .addon import hardware, jobs, picture, properties, registration, session, training, ways
+    from .addon import hardware, installation, jobs, picture, properties, registration, session, training, ways
     from .operators import actions, beats, environment, final_cut, generate, keyframes, models, setup, takes
     from .operators import training as training_verbs
     from .operators import ways as ways_verbs
@@ -26,7 +26,7 @@ def register() -> None:
 
     registration.register(  # taken back in the opposite order: a job that ends then still needs an operator
         [
-            *(hardware, picture, properties, training, ways),
+            *(installation, hardware, picture, properties, training, ways),
             *(environment, setup, beats, actions, keyframes, generate, models, training_verbs, takes, ways_verbs),
             *(final_cut, session, jobs),
             *(skeleton, preferences, setup_panel, hardware_panel, beats_panel, actions_panel, keyframes_panel),

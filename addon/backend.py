@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..vmg_backend import protocol
-from ..vmg_backend.errors import UserError
 from .child import clean_environment
+from .failures import Failure, JobFailed
 from .platforms import Platform
 
 _VARIABLES = {
@@ -89,7 +89,7 @@ class BackendProcess:
 
     Raises
     ------
-    UserError
+    JobFailed
         When it cannot be started at all.
     """
 
@@ -107,10 +107,11 @@ class BackendProcess:
                 **self._platform.child_options(),
             )
         except OSError as error:
-            raise UserError(
-                f"{command[0]} cannot be started: {error.strerror}.",
-                "Repair the backend in the preferences of the add-on.",
-                title="The backend does not start",
+            said = f"{command[0]} cannot be started: {error.strerror}."
+            raise JobFailed(
+                Failure(
+                    protocol.Explanation("The backend does not start", said, "Repair it."), "vmg.environment_repair"
+                )
             ) from error
         log.write(f"started as process {self._child.pid}: {' '.join(command)}")
         self._gone_since: float | None = None

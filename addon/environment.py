@@ -35,6 +35,9 @@ FITTING = ((3, 12), (3, 11))
 CONSTRAINTS = Path(__file__).with_name("backend_constraints.txt")
 """The exact version of every package of the backend's environment."""
 
+MODULES = ("vmg_backend", "numpy", "scipy", "av", "cv2", "soundfile", "librosa", "safetensors", "mediapipe")
+"""What the backend imports; a package of these may be there and yet miss a library of the system."""
+
 HMINTERP = "generate"
 """The extra that the engine HMInterp needs."""
 
@@ -54,15 +57,18 @@ class State(Enum):
     OUTDATED = "needs an update"
     BROKEN = "broken"
     FOREIGN = "not ours"
+    CHECKING = "being checked"
     READY = "ready"
 
 
 @dataclass(frozen=True)
 class Status:
-    """A `State` and, where there is more to say, a sentence."""
+    """A `State` and, where there is more to say, a sentence, one about what to do, and the command that does it."""
 
     state: State
     reason: str = ""
+    remedy: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,11 +128,7 @@ def backend_recipe(source: Path, extras: tuple[str, ...] = ()) -> Recipe:
         source=source,
         extras=extras,
         constraints=CONSTRAINTS,
-        # those whose binary parts may miss a library of the system
-        modules=(
-            *("vmg_backend", "av", "cv2", "soundfile", "librosa", "mediapipe"),
-            *(("torch", "diffusers", "transformers", "accelerate") if HMINTERP in extras else ()),
-        ),
+        modules=(*MODULES, *(("torch", "diffusers", "transformers", "accelerate") if HMINTERP in extras else ())),
         trial="from vmg_backend import sample\nfrom vmg_backend.audio.beats import detect_beats\n"
         "detect_beats(sample.MUSIC, seconds=8.0)",  # numba takes up to a minute for librosa, once
     )

@@ -269,7 +269,7 @@ def _ways_out(target: SceneRef) -> Verb:
         take = overview.active_take(scene)
         shows_actions = take is not None and takes.wish_of(take).asks_actions
         stand = protocol.Stand(asked.footages, path, frame, folder, library=asked.library, actions=shows_actions)
-        found = yield Ask("ways_out", stand, "Ways Out")
+        found = yield Ask("ways_out", stand, "Other Cuts")
         ways().show(target, at, found.ways)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from dataclasses import dataclass
 
 import bpy
@@ -38,6 +40,18 @@ def counts(take: bpy.types.MetaStrip) -> Counts:
     roles = [one.role for one in inside]
     stale = {one.transition for one in inside if one.stale}
     return Counts(roles.count("CROSS"), roles.count("TRANSITION"), len(stale))
+
+
+def is_loop(take: bpy.types.MetaStrip) -> bool:
+    """Whether a take was made as a loop, and is as long as then."""
+    return _loop_frames(take.vmg.wish) == compat.duration(take)
+
+
+@functools.lru_cache(maxsize=64)
+def _loop_frames(wish: str) -> int | None:
+    """The length of the loop that was asked for; None where none was."""
+    asked = json.loads(wish) if wish else {}
+    return asked["frames"] if asked.get("loop") else None
 
 
 def stretch(scene: bpy.types.Scene) -> tuple[int, int]:

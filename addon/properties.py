@@ -139,7 +139,12 @@ class SceneProperties(bpy.types.PropertyGroup):
     )
     seed: IntProperty(name="Seed", description="Another number gives another take", min=0)
     hold_seconds: FloatProperty(
-        name="Hold", description="Least time between two cuts, in seconds", default=0.5, min=0.0, soft_max=5.0
+        name="Shortest Hold",
+        description="At least this many seconds between two cuts",
+        default=0.5,
+        min=0.0,
+        soft_max=5.0,
+        subtype="TIME_ABSOLUTE",
     )
     cut_price: FloatProperty(
         name="Cut Price", description="Dearer cuts are fewer, and fit better", default=0.1, min=0.0, soft_max=2.0
@@ -149,16 +154,18 @@ class SceneProperties(bpy.types.PropertyGroup):
         description="No source frame is shown again within this many seconds; 0 for what the footage allows",
         min=0.0,
         soft_max=60.0,
+        subtype="TIME_ABSOLUTE",
     )
     longest_seconds: FloatProperty(
         name="Longest Hold",
         description="At most this many seconds between two cuts; 0 for no limit",
         min=0.0,
         soft_max=60.0,
+        subtype="TIME_ABSOLUTE",
     )
     loop: BoolProperty(name="Loop", description="The first frame of a new take follows its last one")
     takes_wanted: IntProperty(
-        name="Takes",
+        name="Takes at Once",
         description="How many takes Suggest makes, which differ visibly; the best one is shown",
         default=1,
         min=1,

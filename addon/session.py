@@ -177,7 +177,8 @@ class Session:
     Parameters
     ----------
     command : callable
-        Gives the words that start the backend; raises `UserError` (or `JobFailed` with an action) where there is none.
+        Gives the words that start the backend, or None while they are not known yet; raises `UserError` (or `JobFailed`
+        with an action) where there is none.
     log : Log
         Gets what the backend says and what goes wrong here.
     wake : callable
@@ -185,7 +186,7 @@ class Session:
     changed : callable
         Called when something may look different now.
     refusal : callable
-        Makes a `Failure` of what the backend explains.
+        Gives the failure that the person is told in place of what the backend, or its end, tells.
 
     Attributes
     ----------
@@ -198,11 +199,11 @@ class Session:
 
     def __init__(
         self,
-        command: Callable[[], Sequence[str]],
+        command: Callable[[], Sequence[str] | None],
         log: Log,
         wake: Callable[[], None] = _nothing,
         changed: Callable[[], None] = _nothing,
-        refusal: Callable[[protocol.Explanation], Failure] = Failure,
+        refusal: Callable[[Failure], Failure] = lambda failure: failure,
     ) -> None:
         self.job: Job | None = None
         self.ended = 0
@@ -481,12 +482,15 @@ class Session:
             self._questions.clear()
 
     def _start(self) -> None:
-        if self.job and self.job.request:
-            self.job.stage = "Starting the backend"
         try:
-            process = BackendProcess(self._command(), self.log)
+            command = self._command()
+            if self.job and self.job.request:
+                self.job.stage = "Starting the backend" if command else "Checking the environment"
+            if command is None:
+                return  # the next tick asks again
+            process = BackendProcess(command, self.log)
         except UserError as error:
-            self._give_up(Failure.of(error))
+            self._give_up(self._refusal(Failure.of(error)))
             return
         self._link = _Link(process, next(self._ids), time.monotonic() + GREETING)
         process.send({"id": self._link.owed, "method": "hello"})
@@ -513,8 +517,8 @@ class Session:
         action = "" if link.hello else "vmg.environment_repair"
 
         def why(story: str) -> Failure:
-            remedy = "Start the job again; if it happens again, repair the backend, or look into the log."
-            return self._with_log(protocol.Explanation(title, story, remedy), action)
+            remedy = "Start the job again; if it happens again, look into the log, or test the backend."
+            return self._refusal(self._with_log(protocol.Explanation(title, story, remedy), action))
 
         for question in questions:
             self._settle(question, why("The backend ended before it had answered."))
@@ -583,9 +587,9 @@ class Session:
         said = protocol.Explanation(
             "The backend needs an update",
             "The backend is of another version than the add-on.",
-            "Update it; into an environment of your own, install the wheel that lies in the add-on's folder.",
+            "Update it.",
         )
-        self._give_up(Failure(said, "vmg.environment_set_up"))
+        self._give_up(self._refusal(Failure(said, "vmg.environment_set_up")))
 
     def _told(self, question: Job, message: dict[str, Any]) -> None:
         """A question is answered; what it brings is no job's, and is there at once."""
@@ -619,7 +623,7 @@ class Session:
 
     def _why(self, job: Job, error: dict[str, Any]) -> Failure:
         if error.get("data"):
-            return self._refusal(protocol.from_json(protocol.Explanation, error["data"]))
+            return self._refusal(Failure(protocol.from_json(protocol.Explanation, error["data"])))
         return self._ours(f"the backend refused {job.request}: {error}")
 
     # -- threads -------------------------------------------------------------------------------------------------------

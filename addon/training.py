@@ -43,6 +43,8 @@ class Training:
     said : str
         How the last one ended, in sentences.
     icon : Icon
+    question : Job or None
+        The last one that was asked about what a training would take.
     """
 
     plan: protocol.TrainingPlan | None = None
@@ -51,6 +53,7 @@ class Training:
     name: str = ""
     said: str = ""
     icon: Icon = field(default_factory=Icon)
+    question: Job | None = None
 
     def hear(self, learned: protocol.Learned) -> None:
         """Show how it goes."""
@@ -116,7 +119,16 @@ def ask(session: Session, asked: protocol.Train, then: Callable[[], None]) -> Jo
         training().plan = plan
         then()
 
-    return session.ask("plan_training", asked, on_result=note)
+    question = training().question = session.ask("plan_training", asked, on_result=note)
+    return question
+
+
+def waiting() -> str:
+    """What has to be known before it may be asked what a training takes; empty where nothing has."""
+    question = training().question
+    if question and question.outcome is None:
+        return "Looking at what it would take"
+    return "Looking for devices" if session().asking else ""
 
 
 def facts(plan: protocol.TrainingPlan, name: str, *, thrifty: bool) -> list[tuple[str, bool]]:

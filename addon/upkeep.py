@@ -38,6 +38,7 @@ def remove(session: Session) -> Job:
 
 def test(session: Session) -> Job:
     """Ask the backend who it is; `session.hello` has the answer then. Raises `UserError` while another job runs."""
+    installation.look_again()
     return session.submit("hello", None, title="Test the backend", on_result=_nothing)
 
 

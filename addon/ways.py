@@ -1,4 +1,4 @@
-"""Ways out: where the take could go from a frame, with small pictures; kept in memory only."""
+"""Ways out, which people see as other cuts: where the take could go from a frame, with small pictures; never saved."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def take(scene: bpy.types.Scene, number: int) -> bpy.types.MovieStrip:
     """
     found, frame = ways().of(scene) or (), ways().frame
     if not 0 <= number < len(found):
-        raise UserError("This way is not known any more.", "Press Show Ways Out.")
+        raise UserError("This cut is not known any more.", "Press Show Other Cuts.")
     way = found[number]
     active = overview.active_take(scene)
     at = frame + way.after + way.room
     if active is None or at >= compat.end(active):
-        raise UserError("The take ends before this way can be gone.", "Choose one that comes sooner.")
+        raise UserError("The take ends before this cut could be shown.", "Choose one that comes sooner.")
     return keys.add_key_of(scene, at, way.path, way.frame + way.room)
 
 

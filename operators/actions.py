@@ -128,18 +128,39 @@ class VMG_OT_strip_show(InSequencer):
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Show it."""
         del context
-        strips = compat.strips(scene.sequence_editor) if scene.sequence_editor else {}
-        strip = strips.get(self.name)
-        if strip is None:
-            raise UserError("The strip is not there any more.", "Choose another one in the list.")
+        strip = _named(scene, self.name)
         scene.frame_set(compat.start(strip))
         compat.select_alone(scene.sequence_editor, strip)
-        number = list(strips).index(strip)
+        number = list(compat.strips(scene.sequence_editor)).index(strip)
         if strip.vmg.role == "LABEL":
             scene.vmg.label_index = number
         elif strip.vmg.role == "ACTION":
             scene.vmg.action_index = number
         return ""
+
+
+class VMG_OT_strip_remove(InSequencer):
+    """Delete the text strip that is chosen in the list; the footage stays"""
+
+    bl_idname = "vmg.strip_remove"
+    bl_label = "Remove Text Strip"
+
+    name: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
+        """Delete it."""
+        del context
+        actions.remove(scene, _named(scene, self.name))
+        return ""
+
+
+def _named(scene: bpy.types.Scene, name: str) -> bpy.types.Struct:
+    """The strip of a row."""
+    strips = compat.strips(scene.sequence_editor) if scene.sequence_editor else {}
+    strip = strips.get(name)
+    if strip is None or strip.vmg.role not in ("ACTION", "LABEL"):
+        raise UserError("The strip is not there any more.", "Choose another one in the list.")
+    return strip
 
 
 def _chosen(scene: bpy.types.Scene) -> str:
@@ -153,5 +174,12 @@ def _selected_footage(context: bpy.types.Context) -> list[bpy.types.Struct]:
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (VMG_OT_action_add, VMG_OT_footage_label, VMG_OT_labels_rename, VMG_OT_actions_find, VMG_OT_strip_show)
+    (
+        VMG_OT_action_add,
+        VMG_OT_footage_label,
+        VMG_OT_labels_rename,
+        VMG_OT_actions_find,
+        VMG_OT_strip_show,
+        VMG_OT_strip_remove,
+    )
 )

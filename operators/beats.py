@@ -76,7 +76,7 @@ class VMG_OT_beats_flip(_OnBeats):
 
 
 class VMG_OT_beats_offset(_OnBeats):
-    """Move all detected beats"""
+    """Move all detected beats, by one frame where nothing else is chosen"""
 
     bl_idname = "vmg.beats_offset"
     bl_label = "Offset Beats"

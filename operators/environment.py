@@ -187,6 +187,7 @@ class VMG_OT_environment_cancel(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether anything runs."""
         del context
+        cls.poll_message_set("Nothing runs")
         return session().busy
 
     def execute(self, context: bpy.types.Context) -> Returned:
@@ -206,6 +207,26 @@ class VMG_OT_environment_test(_Upkeep):
     def begin(self, session: Session) -> Job:
         """Start the test."""
         return upkeep.test(session)
+
+
+class VMG_OT_environment_copy(bpy.types.Operator):
+    """Copy the command that installs the backend into your environment, to be pasted into a terminal."""
+
+    bl_idname = "vmg.environment_copy"
+    bl_label = "Copy Command"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be one."""
+        del context
+        cls.poll_message_set("Nothing has to be installed")
+        return bool(installation.status().command)
+
+    def execute(self, context: bpy.types.Context) -> Returned:
+        """Copy it."""
+        context.window_manager.clipboard = installation.status().command
+        self.report({"INFO"}, "Copied: paste it into a terminal, then press Test.")
+        return {"FINISHED"}
 
 
 class VMG_OT_hardware_look(_Upkeep):
@@ -320,6 +341,7 @@ _CLASSES = (
     VMG_OT_environment_remove,
     VMG_OT_environment_cancel,
     VMG_OT_environment_test,
+    VMG_OT_environment_copy,
     VMG_OT_hardware_look,
     VMG_OT_memory_release,
     VMG_OT_library_measure,

@@ -99,6 +99,7 @@ class VMG_OT_job_cancel(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """There must be a job."""
+        cls.poll_message_set("Nothing runs")
         return bool(jobs.workflow().busy)
 
     def execute(self, context: bpy.types.Context) -> Returned:
@@ -137,6 +138,7 @@ class VMG_OT_waiting_dismiss(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """There must be a result."""
         del context
+        cls.poll_message_set("No result waits")
         return bool(jobs.workflow().waiting)
 
     def execute(self, context: bpy.types.Context) -> Returned:

@@ -80,7 +80,7 @@ class VMG_OT_key_toggle(InSequencer):
 
 
 class VMG_OT_key_remove(InSequencer):
-    """Remove the keyframe of the active row"""
+    """Delete the keyframe that is chosen in the list; the footage stays"""
 
     bl_idname = "vmg.key_remove"
     bl_label = "Remove Keyframe"

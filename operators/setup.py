@@ -93,7 +93,7 @@ class _OnRow(InSequencer):
 
 
 class VMG_OT_footage_remove(_OnRow):
-    """Do not use this file any more; its strips stay"""
+    """Do not use the file that is chosen in the list as footage any more; its strips stay"""
 
     bl_idname = "vmg.footage_remove"
     bl_label = "Remove Footage"
@@ -122,7 +122,8 @@ class VMG_OT_footage_locate(_ChoosesFiles):
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Point its strips at the chosen file."""
         del context
-        row = next(row for row in scene.vmg.footages if row.missing)
+        lost = [number for number, row in enumerate(scene.vmg.footages) if row.missing]
+        row = scene.vmg.footages[scene.vmg.footage_index if scene.vmg.footage_index in lost else lost[0]]
         count = material.locate(scene, row.path, self.chosen()[0])
         jobs.use_footage(scene)
         finish_in_background()
@@ -270,9 +271,8 @@ class VMG_OT_sample_load(InSequencer):
     def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """The sample is part of the backend."""
         del context, scene
-        return (
-            "" if installation.status().state is State.READY else "The sample comes with the backend: set it up first"
-        )
+        there = installation.status().state in (State.READY, State.CHECKING)
+        return "" if there else "The sample comes with the backend: set it up first"
 
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Add both from the scene's first frame on, make the scene fit, and look at the footage."""

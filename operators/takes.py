@@ -55,16 +55,18 @@ class VMG_OT_take_reveal(_OnTake):
     bl_label = "Reveal"
 
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
-        """Select it alone, and frame it where there is a view."""
+        """Select it alone, and frame it where there is a view: the button may lie in the sidebar."""
         take = self.take(scene)
         compat.select_alone(scene.sequence_editor, take)
-        if context.region and context.region.type == "WINDOW":
-            bpy.ops.sequencer.view_selected()
+        regions = context.area.regions if context.area else ()
+        if view := next((region for region in regions if region.type == "WINDOW"), None):
+            with context.temp_override(region=view):
+                bpy.ops.sequencer.view_selected()
         return ""
 
 
 class VMG_OT_take_remove(_OnTake):
-    """Delete the take's strip; its files stay until Clean Unused Files"""
+    """Delete the active take's strip; its files stay until Clean Unused Files"""
 
     bl_idname = "vmg.take_remove"
     bl_label = "Remove Take"

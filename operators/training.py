@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import bpy
 
-from ..addon import compat, training
+from ..addon import compat, jobs, training
 from ..addon.session import SceneRef, session
+from ..vmg_backend.errors import UserError
 from .common import InSequencer, Returned, StartsJob, finish_in_background
 
 _WIDTH = 440
@@ -23,7 +24,7 @@ class VMG_OT_train_plan(StartsJob):
     def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """There must be footage that is known, and all that a training needs."""
         del context
-        return training.refusal(scene) or ("Footage and devices are being looked at" if session().asking else "")
+        return training.refusal(scene) or training.waiting()
 
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Look what it takes, then open the dialog that says so."""
@@ -36,7 +37,13 @@ class VMG_OT_train_plan(StartsJob):
 
 
 def _open(target: SceneRef, name: str) -> None:
-    """Open the dialog, where the scene is still seen."""
+    """Open the dialog, where the scene is still seen.
+
+    Raises
+    ------
+    UserError
+        When it is not, or something else runs now.
+    """
     plan = training.training().plan
     if plan is None or bpy.app.background:
         return
@@ -45,6 +52,8 @@ def _open(target: SceneRef, name: str) -> None:
             if compat.sequencer_scene(bpy.context) == target.find() and bpy.ops.vmg.train.poll():
                 bpy.ops.vmg.train("INVOKE_DEFAULT", name=name, minutes=plan.minutes, thrifty=plan.memory > plan.free)
                 return
+    why = jobs.workflow().said_running or "Its scene is not shown any more"
+    raise UserError(f"The training could not be offered. {why}.", "Press Train on This Footage again.")
 
 
 class VMG_OT_train(StartsJob):
@@ -115,6 +124,7 @@ class VMG_OT_train_pause(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """There must be one."""
         del context
+        cls.poll_message_set("No training runs")
         return training.training().running is not None
 
     def execute(self, context: bpy.types.Context) -> Returned:

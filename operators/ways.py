@@ -1,4 +1,4 @@
-"""Ways out: looked for from the playhead, and one of them taken."""
+"""Other cuts: looked for from the playhead, and one of them made the take's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .common import InSequencer, NeedsTake, StartsJob
 
 
 class VMG_OT_ways_out(NeedsTake, StartsJob):
-    """Show where the take could go from the frame under the playhead"""
+    """Show where the take could cut to from the frame under the playhead: moments that look alike enough"""
 
     bl_idname = "vmg.ways_out"
-    bl_label = "Show Ways Out"
+    bl_label = "Show Other Cuts"
 
     @classmethod
     def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
@@ -28,18 +28,18 @@ class VMG_OT_ways_out(NeedsTake, StartsJob):
 
 
 class VMG_OT_way_take(InSequencer):
-    """Let the take go here: a keyframe is written behind the cut, and Re-render Stale brings the take to it"""
+    """Let the take cut to this: a keyframe is written behind the cut, and Re-render Stale brings the take to it"""
 
     bl_idname = "vmg.way_take"
-    bl_label = "Go Here"
+    bl_label = "Use This Cut"
 
     number: bpy.props.IntProperty(name="Way", description="Its number, from 0", min=0)  # type: ignore[valid-type]
 
     @classmethod
     def refusal(cls, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
-        """There must be ways."""
+        """There must be some."""
         del context
-        return "" if ways.ways().of(scene) else "Press Show Ways Out first"
+        return "" if ways.ways().of(scene) else "Press Show Other Cuts first"
 
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Write the keyframe, and select it alone."""
@@ -47,7 +47,7 @@ class VMG_OT_way_take(InSequencer):
         added = ways.take(scene, self.number)
         compat.select_alone(scene.sequence_editor, added)
         scene.vmg.key_index = list(compat.strips(scene.sequence_editor)).index(added)
-        return "A keyframe was added: Re-render Stale goes there"
+        return "A keyframe was added: Re-render Stale cuts to it"
 
 
 register, unregister = bpy.utils.register_classes_factory((VMG_OT_ways_out, VMG_OT_way_take))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..addon import compat
+from ..addon import compat, overview
 from .common import StripList, SubTab, Tab, clock, hint, strip_list
 
 
@@ -14,7 +14,7 @@ class _TextList(StripList):
     def draw_row(self, row: bpy.types.UILayout, scene: bpy.types.Scene, item: bpy.types.Struct) -> None:
         """The row of one."""
         row.operator("vmg.strip_show", text=clock(scene, compat.start(item)), emboss=False).name = item.name
-        row.prop(item, "text", text="", emboss=False)
+        row.label(text=item.text)  # as a field it would end with an X, which empties it and looks like Remove
         row.label(text=f"{float(compat.duration(item) / compat.scene_rate(scene)):.1f} s")
         row.prop(item, "mute", text="", icon="CHECKBOX_HLT", emboss=False)
 
@@ -41,6 +41,7 @@ class VMG_PT_actions(Tab):
         del context
         if has(scene, "ACTION"):
             strip_list(layout, "VMG_UL_actions", scene, "action_index")
+            _draw_chosen(layout, overview.listed(scene, scene.vmg.action_index, "ACTION"))
         else:
             hint(layout, "Optional: what the person should do, and when")
         layout.operator("vmg.action_add", icon="ADD")
@@ -60,6 +61,7 @@ class VMG_PT_labels(SubTab):
         del context
         if has(scene, "LABEL"):
             strip_list(layout, "VMG_UL_labels", scene, "label_index")
+            _draw_chosen(layout, overview.listed(scene, scene.vmg.label_index, "LABEL"))
             layout.operator("vmg.labels_rename")
         else:
             tags = sorted({row.tag for row in scene.vmg.footages if row.tag})
@@ -67,6 +69,14 @@ class VMG_PT_labels(SubTab):
         row = layout.row(align=True)
         row.operator("vmg.footage_label", icon="SYNTAX_OFF")
         row.operator("vmg.actions_find", icon="VIEWZOOM")
+
+
+def _draw_chosen(layout: bpy.types.UILayout, strip: bpy.types.Struct | None) -> None:
+    """The words of the list's active row, to be changed, and the button that removes its strip."""
+    if strip is not None:
+        row = layout.row(align=True)
+        row.prop(strip, "text", text="Action")
+        row.operator("vmg.strip_remove", text="", icon="TRASH").name = strip.name
 
 
 def has(scene: bpy.types.Scene, role: str) -> bool:

@@ -29,9 +29,8 @@ class VMG_PT_beats(Tab):
         row.operator("vmg.beats_double")
         row.operator("vmg.beats_flip")
         row = layout.row(align=True)
-        row.operator("vmg.beats_offset", text="", icon="TRIA_LEFT").frames = -1
-        row.operator("vmg.beats_offset", text="Offset").frames = 1
-        row.operator("vmg.beats_offset", text="", icon="TRIA_RIGHT").frames = 1
+        row.operator("vmg.beats_offset", text="Earlier", icon="TRIA_LEFT").frames = -1
+        row.operator("vmg.beats_offset", text="Later", icon="TRIA_RIGHT").frames = 1
         layout.operator("vmg.beats_clear")
 
 

@@ -45,7 +45,8 @@ def _backend() -> Iterator[Missing]:
     if status.state is State.READY:
         return
     if paths.existing_python() or status.state is State.FOREIGN:
-        yield Missing(f"Backend: {status.state.value}", "vmg.preferences_show", "Preferences")
+        icon = "INFO" if status.state is State.CHECKING else "ERROR"
+        yield Missing(f"Backend: {status.state.value}", "vmg.preferences_show", "Preferences", icon)
         return
     if not bpy.app.online_access:
         yield Missing("Online access is off", "vmg.online_show", "System Settings")

@@ -28,6 +28,8 @@ class VMG_PT_generate(Tab):
         layout.prop(settings, "length_mode")
         if settings.length_mode == "SECONDS":
             layout.prop(settings, "seconds")
+        elif settings.length_mode == "MUSIC" and not (reading.music(scene) or reading.speech(scene)):
+            hint(layout, "No music, nor speech: choose another length")
         layout.prop(settings, "takes_wanted")
         layout.prop(settings, "seed")
         layout.prop(settings, "play_after_suggest")
@@ -81,10 +83,13 @@ class VMG_PT_weights(SubTab):
     def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
         """The weights; those grey that weigh nothing now."""
         del context
-        for name, wanted in _WEIGHTS.items():
+        counts = {name: bool(wanted(scene)) for name, wanted in _WEIGHTS.items()}
+        for name, active in counts.items():
             row = layout.row()
-            row.active = bool(wanted(scene))
+            row.active = active
             row.prop(scene.vmg, name)
+        if not all(counts.values()):
+            hint(layout, "Grey: nothing here asks for it")
 
 
 class VMG_PT_search(SubTab):

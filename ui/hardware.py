@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from ..addon import hardware, installation, paths
+from ..addon import hardware, installation, paths, training
 from ..addon.session import session
-from .common import SubTab
+from .common import SubTab, hint
 from .status import wrapped
 
 
@@ -28,18 +28,25 @@ def draw_model(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         row.label(text="HMInterp has no model yet", icon="ERROR")
         row.operator("vmg.model_add", text="", icon="FILE_FOLDER")
         row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
-        layout.operator("vmg.train_plan")
+        draw_train(layout)
         _lines(layout, f"Or import the authors', as the guide says. Folder: {found.folder}")
     else:
         row = layout.row(align=True)
         row.prop(scene.vmg, "model_choice")
         if hardware.is_elsewhere(scene.vmg.model):
-            row.operator("vmg.model_forget", text="", icon="X")
+            row.operator("vmg.model_forget", text="", icon="REMOVE")
         row.operator("vmg.model_add", text="", icon="FILE_FOLDER")
         row.operator("vmg.hardware_look", text="", icon="FILE_REFRESH")
         chosen = [model for model in found.models if scene.vmg.model == model.name or len(found.models) == 1]
         for model in chosen[:1]:
             _lines(layout, model.description)
+
+
+def draw_train(layout: bpy.types.UILayout) -> None:
+    """The button that begins a training, and what it waits for; the panel is drawn anew when that has come."""
+    layout.operator("vmg.train_plan", icon="MOD_ARMATURE")
+    if waiting := training.waiting():
+        hint(layout, f"{waiting}...")
 
 
 def _draw_lacking(layout: bpy.types.UILayout, models: tuple[str, ...]) -> None:

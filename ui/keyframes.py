@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..addon import compat, overview
+from ..addon.timeline import reading
 from ..vmg_backend.errors import UserError
 from .common import StripList, Tab, clock, hint, strip_list
 
@@ -21,7 +22,8 @@ class VMG_UL_keys(StripList):
         """Time, length and source frame."""
         at = compat.start(item)
         row.operator("vmg.key_jump", text=clock(scene, at), icon="KEYFRAME", emboss=False).uid = item.vmg.uid
-        row.label(text=f"{_mode(item)}{_shown(item, at)}, {compat.duration(item)} long")
+        shown = ", ".join(filter(None, (_shown(item, at), f"{compat.duration(item)} frames")))
+        row.label(text=f"{_mode(item)}{shown}", icon="NONE" if _fits(scene, item) else "INFO")
         row.prop(item, "mute", text="", icon="CHECKBOX_HLT", emboss=False)
 
 
@@ -32,13 +34,18 @@ def _mode(strip: bpy.types.Struct) -> str:
 
 
 def _shown(strip: bpy.types.Struct, frame: int) -> str:
-    """What the keyframe shows at a frame, as far as it is known without opening its file."""
+    """What the keyframe shows at a frame; empty where that is not known without opening its file."""
     if not strip.vmg.source_frames:
-        return "not measured yet"
+        return ""
     try:
         return f"frame {compat.source_frame(strip, frame)}"
     except UserError as error:
         return error.title
+
+
+def _fits(scene: bpy.types.Scene, strip: bpy.types.Struct) -> bool:
+    """Whether the keyframe can mean what its mode says: all but a pose are of footage."""
+    return strip.vmg.mode == "pose" or reading.is_footage(scene, strip)
 
 
 class VMG_PT_keyframes(Tab):
@@ -58,13 +65,15 @@ class VMG_PT_keyframes(Tab):
         row = layout.row(align=True)
         row.operator("vmg.key_add", icon="KEY_HLT")
         row.operator("vmg.keys_from_beats", text="From Beats")
-        row.operator("vmg.key_remove", text="", icon="X")
+        row.operator("vmg.key_remove", text="", icon="TRASH")
         if keys:
             row = layout.row(align=True)
             row.operator("vmg.key_jump", text="Previous", icon="PREV_KEYFRAME").step = "PREVIOUS"
             row.operator("vmg.key_jump", text="Next", icon="NEXT_KEYFRAME").step = "NEXT"
         if (active := overview.listed(scene, scene.vmg.key_index, "KEY")) is not None:
             layout.prop(active.vmg, "mode")
+            if not _fits(scene, active):
+                hint(layout, "Of a video that is no footage only Pose can be asked")
             for name in _DETAILS.get(active.vmg.mode, ()):
                 layout.prop(active.vmg, name)
 

@@ -11,7 +11,10 @@ from ..addon.session import session
 from .hardware import draw_missing
 from .status import draw_status, wrapped
 
-_ICONS = {State.READY: "CHECKMARK", State.ABSENT: "INFO", State.INCOMPLETE: "INFO", State.OUTDATED: "FILE_REFRESH"}
+_ICONS = {
+    **{State.READY: "CHECKMARK", State.OUTDATED: "FILE_REFRESH"},
+    **dict.fromkeys((State.ABSENT, State.INCOMPLETE, State.CHECKING), "INFO"),
+}
 _LINE = 90
 
 
@@ -103,7 +106,7 @@ class VideoMotionGraphsPreferences(bpy.types.AddonPreferences):
     def _draw_state(self, box: bpy.types.UILayout, status: Status, context: bpy.types.Context) -> None:
         column = box.column(align=True)
         column.label(text=f"Backend: {status.state.value}", icon=_ICONS.get(status.state, "ERROR"))
-        said = [status.reason]
+        said = [status.reason, status.remedy]
         if hello := session().hello:
             said.append(
                 f"Version {hello.version} runs on {hello.device}, {hello.cores} cores, Python {hello.python}. "
@@ -114,14 +117,12 @@ class VideoMotionGraphsPreferences(bpy.types.AddonPreferences):
         for line in (line for sentence in said for line in wrapped(sentence, _LINE)):
             column.label(text=line)
         row = box.row()
-        if status.state is State.OUTDATED:
-            row.operator("vmg.environment_set_up", text="Update Backend")
-        elif status.state in (State.ABSENT, State.INCOMPLETE, State.FOREIGN):
-            row.operator("vmg.environment_set_up", text="Set Up" if status.state is not State.INCOMPLETE else "Go On")
-        else:
+        if paths.existing_python():  # it is theirs to change
             row.operator("vmg.environment_test", text="Test")
-            row.operator("vmg.environment_repair", text="Repair")
-        row.operator("vmg.environment_remove", text="Remove")
+            if status.command:
+                row.operator("vmg.environment_copy", icon="COPYDOWN")
+        else:
+            _draw_buttons(row, status.state)
         self._draw_hminterp(box, status)
         draw_status(box, context)
 
@@ -133,6 +134,18 @@ class VideoMotionGraphsPreferences(bpy.types.AddonPreferences):
             draw_missing(box)
         elif hardware.ready():
             box.label(text="HMInterp is installed", icon="CHECKMARK")
+
+
+def _draw_buttons(row: bpy.types.UILayout, state: State) -> None:
+    """What can be done with our own environment."""
+    if state is State.OUTDATED:
+        row.operator("vmg.environment_set_up", text="Update Backend")
+    elif state in (State.ABSENT, State.INCOMPLETE, State.FOREIGN):
+        row.operator("vmg.environment_set_up", text="Set Up" if state is not State.INCOMPLETE else "Go On")
+    else:
+        row.operator("vmg.environment_test", text="Test")
+        row.operator("vmg.environment_repair", text="Repair")
+    row.operator("vmg.environment_remove", text="Remove")
 
 
 register, unregister = bpy.utils.register_classes_factory((VideoMotionGraphsPreferences,))

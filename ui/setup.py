@@ -79,7 +79,7 @@ class VMG_PT_setup(Tab):
         row = layout.row(align=True)
         row.operator("vmg.footage_add", text="Add", icon="ADD")
         row.operator("vmg.footage_use", text="Use Selected")
-        row.operator("vmg.footage_remove", text="", icon="X")
+        row.operator("vmg.footage_remove", text="", icon="REMOVE")
         if not settings.footages:
             layout.operator("vmg.sample_load")
             return

@@ -14,7 +14,7 @@ from .status import wrapped
 LEAST = 0.005
 """Costs below this are not spoken of."""
 MOST = 2
-"""Of the cuts that would be instead, as many are named."""
+"""Of the other cuts, as many are named."""
 
 
 class VMG_UL_takes(StripList):
@@ -31,8 +31,10 @@ class VMG_UL_takes(StripList):
         button.uid = item.vmg.uid
         row.prop(item, "name", text="", emboss=False)
         counted = overview.counts(item)
-        said = f"{counted.filled}/{counted.all}" + (f", {counted.stale} stale" if counted.stale else "")
-        row.label(text=said, icon=compat.color_icon(3) if counted.stale else "NONE")
+        said = [f"{counted.filled}/{counted.all}"]
+        said += ["loop"] if overview.is_loop(item) else []
+        said += [f"{counted.stale} stale"] if counted.stale else []
+        row.label(text=", ".join(said), icon=compat.color_icon(3) if counted.stale else "NONE")
         # Blender itself shows the icon before this one where it is muted
         row.prop(item, "mute", text="", icon="HIDE_OFF", emboss=False)
 
@@ -46,13 +48,13 @@ class VMG_PT_takes(Tab):
         """The list, and what is done with the active one."""
         del context
         if not takes.takes(scene):
-            hint(layout, "Suggest makes the first one")
+            hint(layout, "Suggest makes the first take")
             return
         strip_list(layout, "VMG_UL_takes", scene, "take_index")
         row = layout.row(align=True)
         row.operator("vmg.take_reveal", icon="ZOOM_SELECTED")
         row.operator("vmg.cut_play", icon="PLAY")
-        row.operator("vmg.take_remove", text="", icon="X")
+        row.operator("vmg.take_remove", text="", icon="TRASH")
         layout.operator("vmg.suggest_part", icon="FILE_REFRESH")
         layout.operator("vmg.takes_clean")
 
@@ -81,16 +83,17 @@ class VMG_PT_why(TakeTab):
 
 
 def sentence(cut: explanation.Cut, when: Callable[[int], str]) -> str:
-    """A cut and the next best in words; `when` says when a frame of the take is shown."""
-    begins = f"Next cut at {when(cut.at)}:"
+    """A cut and the best other ones in words; `when` says when a frame of the take is shown."""
+    begins = f"Next cut at {when(cut.at)}."
     if cut.other is None:
-        return f"{begins} the search found no other film without it."
+        return f"{begins} The search found no take without it."
     told = sorted(cut.other.costs.items(), key=lambda item: -abs(item[1]))
     named = ", ".join(f"{name} {cost:+.2f}" for name, cost in told if abs(cost) >= LEAST)
     places = [f"to {name} frame {source} at {when(at)}" for at, name, source in cut.other.cuts]
-    more = f", and {len(places) - MOST} times more" if len(places) > MOST else ""
-    instead = f"cutting {', '.join(places[:MOST])}{more}" if places else "not cutting"
-    return f"{begins} the next best, {instead}, costs {cut.other.dearer:.2f} more" + (f" ({named})." if named else ".")
+    more = f", and {len(places) - MOST} more" if len(places) > MOST else ""
+    cuts, costs = ("cuts", "cost") if len(places) > 1 else ("cut", "costs")
+    instead = f"The best other {cuts}, {', '.join(places[:MOST])}{more}," if places else "Not cutting"
+    return f"{begins} {instead} {costs} {cut.other.dearer:.2f} more" + (f" ({named})." if named else ".")
 
 
 def _costs(layout: bpy.types.UILayout, words: tuple[str, str, str]) -> None:

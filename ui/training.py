@@ -6,8 +6,8 @@ import bpy
 
 from ..addon import hardware, training
 from ..vmg_backend.protocol import Learned
-from .common import SubTab, hint
-from .hardware import ask_soon, draw_missing
+from .common import SubTab
+from .hardware import ask_soon, draw_missing, draw_train
 from .status import wrapped
 
 CURVE = 8.0
@@ -22,7 +22,7 @@ class VMG_PT_training(SubTab):
 
     def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
         """What runs, what can go on, what came of the last one, and the button that begins."""
-        del scene
+        del context, scene
         if hardware.ready() is False:
             draw_missing(layout)
             return
@@ -35,9 +35,7 @@ class VMG_PT_training(SubTab):
         if ours.name:
             _draw_course(layout, ours)
         if not ours.running:
-            layout.operator("vmg.train_plan", icon="MOD_ARMATURE")
-            if context.window_manager.vmg.asking:
-                hint(layout, "Looking at footage and devices")
+            draw_train(layout)
 
 
 def _draw_running(layout: bpy.types.UILayout, name: str) -> None:

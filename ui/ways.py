@@ -1,4 +1,4 @@
-"""Panel Ways Out: where the take could go from a frame, as pictures."""
+"""Panel Other Cuts: where the take could cut to from a frame, as pictures."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PICTURE = 5.0
 
 
 class VMG_PT_ways(TakeTab):
-    """Where the take could go."""
+    """Where the take could cut to."""
 
-    bl_label = "Ways Out"
+    bl_label = "Other Cuts"
     bl_parent_id = "VMG_PT_takes"
 
     def show(self, layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
@@ -25,7 +25,7 @@ class VMG_PT_ways(TakeTab):
         layout.operator("vmg.ways_out", icon="TRACKING_FORWARDS_SINGLE")
         found = ways.ways().of(scene)
         if found is None:
-            hint(layout, "Where the take could go from the playhead")
+            hint(layout, "Where the take could cut to from the playhead on")
             return
         place = clock(scene, ways.ways().frame)
         layout.label(text=f"From {place}" if found else f"From {place} the footage only plays on")

@@ -108,6 +108,12 @@ def rename(scene: bpy.types.Scene, old: str, new: str) -> int:
     return len(chosen)
 
 
+def remove(scene: bpy.types.Scene, strip: bpy.types.Struct) -> None:
+    """Remove the strip of an action or a label."""
+    with compat.quiet(scene.sequence_editor):
+        compat.strips(scene.sequence_editor).remove(strip)
+
+
 def check_apart(scene: bpy.types.Scene) -> None:
     """Make sure that what lies at a time of the timeline is one footage strip; raises as `write_labels`."""
     for strip, other in pairwise(_footage(scene)):

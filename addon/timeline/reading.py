@@ -332,7 +332,13 @@ def _key(scene: bpy.types.Scene, strip: bpy.types.Struct, taken: TakeRange, firs
             "It is stretched, retimed, reversed, or longer than its file: replace it by a new keyframe.",
             title="Keyframe cannot be kept",
         )
-    file = _own_file(strip) if mode == "pose" and _row(scene, strip) is None else footage_file(scene, strip)
+    if mode != "pose" and not is_footage(scene, strip):
+        raise UserError(
+            f"The keyframe “{strip.name}” shows {file_of(strip).name}, which is not used as footage.",
+            "Choose its mode Pose, which takes any video, use the file as footage, or remove the keyframe.",
+            title="Not used as footage",
+        )
+    file = footage_file(scene, strip) if is_footage(scene, strip) else _own_file(strip)
     edited = mode == "hard" and first == compat.start(strip) and strip.vmg.image  # a picture of the first frame
     image, stamp = _picture(strip) if edited else ("", "")
     return KeyAt(
@@ -370,6 +376,11 @@ def _picture(strip: bpy.types.Struct) -> tuple[str, str]:
         )
     about = file.stat()
     return str(file), f"{about.st_mtime_ns} {about.st_size}"
+
+
+def is_footage(scene: bpy.types.Scene, strip: bpy.types.Struct) -> bool:
+    """Whether a strip shows one of the scene's footages, by its file or by a copy."""
+    return _row(scene, strip) is not None
 
 
 def footage_file(scene: bpy.types.Scene, strip: bpy.types.Struct) -> Path:

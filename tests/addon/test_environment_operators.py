@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 FAKE = Path(__file__).with_name("fake_backend.py")
+PROTOCOL = Path(__file__).resolve().parents[2] / "vmg_backend" / "protocol.py"
 
 
 class Parts:
     def __init__(self, root):
-        for name in ("session", "platforms", "installation", "environment", "paths", "upkeep", "hardware"):
+        for name in ("session", "platforms", "installation", "environment", "existing", "paths", "upkeep", "hardware"):
             setattr(self, name, importlib.import_module(f"{root}.addon.{name}"))
         self.errors = importlib.import_module(f"{root}.vmg_backend.errors")
         self.preferences = importlib.import_module(f"{root}.ui.preferences")
@@ -36,6 +37,7 @@ def make_wheel(folder, note=""):
     main = f"sys.argv[1:] = ['good', {str(folder)!r}]\nrunpy.run_path({str(FAKE)!r}, None, '__main__')\n"
     files = {
         "vmg_backend/__init__.py": f"# {note}\n",
+        "vmg_backend/protocol.py": PROTOCOL.read_text(encoding="utf-8"),
         "vmg_backend/__main__.py": f"import runpy, sys\n{main}",
         f"{name}.dist-info/METADATA": "Metadata-Version: 2.1\nName: vmg_backend\nVersion: 0.1.0\n",
         f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -266,20 +268,99 @@ def test_a_folder_of_somebody_elses_is_left_alone(bpy, parts, chosen, online, tm
     assert (tmp_path / "environment" / "holiday.jpg").exists()
 
 
-def test_an_existing_environment(bpy, parts, chosen, tmp_path):
+def test_an_existing_environment(bpy, parts, chosen, tmp_path, monkeypatch):
     chosen.existing_python = str(tmp_path / "none")
     assert state(parts) is parts.environment.State.BROKEN
-    with pytest.raises(RuntimeError, match="Name another interpreter"):
+    with pytest.raises(RuntimeError, match="Name the program python"):
         bpy.ops.vmg.environment_test()
-    program = tmp_path / "python"
-    program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -P '{FAKE}' good '{tmp_path}'\n", encoding="utf-8")
-    program.chmod(0o755)
+    program = existing(parts, tmp_path, make_wheel(tmp_path))
+    monkeypatch.setattr(parts.existing, "MODULES", ("vmg_backend",))
     chosen.existing_python = str(program)
+    assert state(parts) is parts.environment.State.CHECKING
+    assert bpy.ops.vmg.sample_load.poll()  # a script need not wait
+    assert "Backend: being checked" in drawn(bpy, parts, chosen)[0]
+    assert bpy.ops.vmg.environment_test() == {"FINISHED"}
     assert state(parts) is parts.environment.State.READY
-    if os.name != "nt":
-        assert bpy.ops.vmg.environment_test() == {"FINISHED"}
     for name in ("set_up", "repair", "remove"):
         assert not getattr(bpy.ops.vmg, f"environment_{name}").poll()
+        assert f"environment_{name}" not in drawn(bpy, parts, chosen)[1]
+
+
+def existing(parts, folder, wheel):
+    """An environment with a wheel in it; gives its interpreter."""
+    subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", str(folder / "own")], check=True)
+    platform = parts.platforms.Platform.here()
+    zipfile.ZipFile(wheel).extractall(platform.packages_in(folder / "own"))
+    return platform.python_in(folder / "own")
+
+
+def test_what_an_existing_environment_lacks_is_said_with_its_remedy(bpy, parts, chosen, tmp_path, monkeypatch):
+    chosen.existing_python = str(existing(parts, tmp_path, make_wheel(tmp_path)))
+    packages = parts.platforms.Platform.here().packages_in(tmp_path / "own")
+    monkeypatch.setattr(parts.existing, "MODULES", ("vmg_backend", "av", "cv2"))
+    monkeypatch.setattr(parts.existing, "FITTING", (sys.version_info[:2],))
+
+    def refused():
+        with pytest.raises(RuntimeError) as caught:
+            bpy.ops.vmg.environment_test()
+        assert bpy.context.window_manager.vmg.failure_action == "vmg.environment_test"
+        return str(caught.value)
+
+    (packages / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open')", encoding="utf-8")
+    said = refused()
+    assert "lacks av." in said
+    assert "own" in said
+    assert "-m pip install" in said
+    assert parts.paths.wheel().name in said
+    finished(parts)
+    assert parts.installation.status().command in said
+    assert "environment_copy" in drawn(bpy, parts, chosen)[1]
+
+    (packages / "av.py").touch()
+    said = refused()  # it was looked at anew
+    assert "cv2: libGL.so.1: cannot open." in said
+    assert "system's packages" in said
+
+    (packages / "cv2.py").touch()
+    (packages / "cv2.py").write_text("", encoding="utf-8")
+    protocol = packages / "vmg_backend" / "protocol.py"
+    other = protocol.read_text(encoding="utf-8")
+    protocol.write_text("def fingerprint():\n    return 'older'\n", encoding="utf-8")
+    assert "--force-reinstall" in refused()
+    protocol.write_text(other, encoding="utf-8")
+    assert bpy.ops.vmg.environment_test() == {"FINISHED"}
+
+    (packages / "av.py").unlink()
+    monkeypatch.setattr(parts.existing, "FITTING", ((3, 2),))
+    parts.session.session().stop_backend()
+    assert "the backend needs 3.2" in refused()
+
+
+def finished(parts):
+    """Wait for the check that is under way."""
+    parts.installation.status()
+    parts.installation._checks[-1]._thread.join(10)
+
+
+@pytest.mark.parametrize(("text", "said"), [("exit 3", "does not work"), ("sleep 9", "not answered in time")])
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+def test_a_program_that_is_no_python_is_named(parts, tmp_path, text, said):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\necho no library\n{text}\n", encoding="utf-8")
+    program.chmod(0o755)
+    check = parts.existing.Check(program, "x", patience=0.3)
+    check._thread.join(5)
+    assert check.status.state is parts.environment.State.BROKEN
+    assert said in check.status.reason
+
+
+def test_a_backend_of_ones_own_that_does_not_start_is_tested_and_not_repaired(parts, chosen, tmp_path):
+    said = parts.installation.Explanation("The backend does not start", "It ended.", "Repair it.")
+    told = parts.installation.Failure(said, "vmg.environment_repair")
+    assert parts.installation.explained(told) == told
+    chosen.existing_python = str(tmp_path / "python")
+    assert parts.installation.explained(told).action == "vmg.environment_test"
+    assert "Repair" not in parts.installation.explained(told).explanation.remedy
 
 
 def test_another_choice_ends_the_backend_that_ran(bpy, parts, chosen, made, tmp_path):

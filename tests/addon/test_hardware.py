@@ -159,7 +159,9 @@ def test_errors_have_blenders_own_remedy(scripted, hardware, records, monkeypatc
     installation = hardware.installation
     monkeypatch.setattr(installation, "has_hminterp", lambda: there)
     monkeypatch.setattr(scripted.paths, "existing_python", lambda: None if own else "/env/bin/python")
-    failure = installation.explained(records.Explanation(getattr(records, title), "It lacks torch.", "pip install it."))
+    failure = installation.explained(
+        installation.Failure(records.Explanation(getattr(records, title), "It lacks torch.", "pip install it."))
+    )
     assert (failure.action, failure.explanation.message) == (action, "It lacks torch.")
     assert ("pip" in failure.explanation.remedy) == (not action)
     assert not action or getattr(scripted.ops, action.removeprefix("vmg.")).get_rna_type()  # there is such an operator

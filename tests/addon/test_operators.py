@@ -56,6 +56,19 @@ def test_selected_strips_become_footage_and_stop_being_it(scripted):
     assert (strip.vmg.role, len(scene.vmg.footages)) == ("NONE", 0)
 
 
+def test_the_chosen_one_of_two_moved_files_is_located(scripted, tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(PERFORMER.read_bytes() + name.encode())
+        scripted.ops.footage_add(filepath=str(tmp_path / name))
+        (tmp_path / name).rename(tmp_path / f"new {name}")
+    scripted.footages.look_for_files()
+    rows = scripted.scene.vmg.footages
+    assert [row.missing for row in rows] == [True, True]
+    scripted.scene.vmg.footage_index = 1
+    scripted.ops.footage_locate(filepath=str(tmp_path / "new b.mp4"))
+    assert [(row.name, row.missing) for row in rows] == [("a.mp4", True), ("new b.mp4", False)]
+
+
 def test_a_moved_file_is_located(scripted, tmp_path):
     (tmp_path / "old.mp4").write_bytes(PERFORMER.read_bytes())
     scripted.ops.footage_add(filepath=str(tmp_path / "old.mp4"))
@@ -85,7 +98,7 @@ def test_a_moved_file_is_located(scripted, tmp_path):
         ("actions_find", "Choose footage first"),
         ("suggest_part", "There is no take yet"),
         ("ways_out", "There is no take yet"),
-        ("way_take", "Press Show Ways Out first"),
+        ("way_take", "Press Show Other Cuts first"),
         ("speech_use", "Select sound strips"),
         ("keys_from_beats", "Choose footage first"),
         ("footage_use", "Select movie strips"),
@@ -182,6 +195,10 @@ def test_actions_are_wanted_labelled_and_found(scripted):
     scripted.ops.strip_show(name=name)
     assert (scene.frame_current, [strip.name for strip in compat.selected(scripted.bpy.context)]) == (49, [name])
     assert strips[scene.vmg.action_index].name == name
+    scripted.ops.strip_remove(name=name)
+    assert texts("ACTION") == []
+    with pytest.raises(RuntimeError, match=r"^Error: .*not there any more"):
+        scripted.ops.strip_remove(name=strips[0].name)  # a footage strip is none of the list's
 
 
 def test_takes_that_differ_are_stacked_and_the_best_is_shown(scripted, capfd):

@@ -172,7 +172,8 @@ def test_the_recorder_refuses_what_blender_would(bpy, enabled):
 
 def test_an_empty_scene_says_what_comes_first(draw, scene, state):
     words = draw()
-    for hint in ("Add footage of one person", "Choose music in Setup first", "Suggest makes the first one"):
+    assert "No music, nor speech: choose another length" in words
+    for hint in ("Add footage of one person", "Choose music in Setup first", "Suggest makes the first take"):
         assert any(hint in word for word in words), hint
     assert "[vmg.sample_load]" in words
 
@@ -246,7 +247,7 @@ def test_keyframes_are_listed_with_time_and_source(draw, scene, state, film, add
     addon("timeline.keys").add_key(scene, 25)
     words = draw()
     assert "0:01.00" in words
-    assert "frame 24, 12 long" in words
+    assert "frame 24, 12 frames" in words
 
 
 def test_what_a_keyframe_means_is_chosen_with_what_belongs_to_it(draw, scene, state, film, addon):
@@ -262,7 +263,21 @@ def test_what_a_keyframe_means_is_chosen_with_what_belongs_to_it(draw, scene, st
     assert details == {
         "hard": {"Edited Picture"}, "soft": {"Tolerance"}, "pose": {"Tolerance"}, "footage": set(), "avoid": set()
     }  # fmt: skip
-    assert "Avoid: frame 24, 12 long" in words
+    assert "Avoid: frame 24, 12 frames" in words
+
+
+def test_a_keyframe_of_a_video_that_is_no_footage_says_what_it_can_be(draw, scene, state, film, addon):
+    key = addon("timeline.keys").add_key(scene, 25)
+    scene.vmg.key_index = list(addon("compat").strips(scene.sequence_editor)).index(key)
+    scene.vmg.footages.clear()
+    key.vmg.footage, told = "", "Of a video that is no footage only Pose can be asked"
+    assert told in draw()
+    key.vmg.mode = "pose"
+    words = draw()
+    assert told not in words
+    assert "Pose: frame 24, 12 frames" in words
+    key.vmg.source_frames = 0
+    assert "Pose: 12 frames" in draw()
 
 
 def test_actions_and_labels_are_listed_apart_with_time_and_length(draw, scene, state, film, addon):
@@ -274,6 +289,11 @@ def test_actions_and_labels_are_listed_apart_with_time_and_length(draw, scene, s
     actions.add_action(scene, 25, "turn")
     words = draw()
     assert ("0:01.00" in words, "2.0 s" in words, words.count("[vmg.strip_show]")) == (True, True, 1)
+    assert "[vmg.strip_remove]" not in words
+    strips = addon("compat").strips(scene.sequence_editor)
+    scene.vmg.action_index = next(number for number, strip in enumerate(strips) if strip.vmg.role == "ACTION")
+    assert draw().count("[vmg.strip_remove]") == 1
+    scene.vmg.action_index = -1
     actions.label_footage(scene, addon("timeline.reading").footage(scene), "wave")
     words = draw()
     assert ("2.5 s" in words, words.count("[vmg.strip_show]")) == (True, 2)
@@ -292,6 +312,7 @@ def test_weights_that_weigh_nothing_now_are_grey(draw, scene, state, film, addon
     assert grey() == {"music", "text", "speech"}
     scene.vmg.text = "turn"
     assert grey() == {"music", "speech"}
+    assert "Grey: nothing here asks for it" in draw()
 
 
 @pytest.fixture
@@ -320,11 +341,14 @@ def test_a_take_says_why_it_is_as_it_is(draw, scene, explained):
 
     assert {"Costs", "Cuts", "0.25", "Beats", "1.50", "0.50"} <= set(words(1))
     said = " ".join(words(26))
-    assert "Next cut at 0:01.25: the next best, cutting to a.mp4 frame 312 at 0:01.50, costs 0.18 more" in said
+    assert "Next cut at 0:01.25. The best other cut, to a.mp4 frame 312 at 0:01.50, costs 0.18 more" in said
     assert "(beats +0.30, cuts -0.12)." in said
-    assert "Next cut at 0:02.00: the search found no other film without it." in " ".join(words(32))
+    assert "Next cut at 0:02.00. The search found no take without it." in " ".join(words(32))
     said = " ".join(words(50))
-    assert "frame 312 at 0:02.00, to a.mp4 frame 312 at 0:02.08, and 2 times more, costs 0.18 more." in said
+    assert (
+        "best other cuts, to a.mp4 frame 312 at 0:02.00, to a.mp4 frame 312 at 0:02.08, and 2 more, cost 0.18 more."
+        in said
+    )
     assert "Next cut" not in " ".join(words(56))
     outside = words(61)
     assert "1.50" in outside
@@ -376,6 +400,10 @@ def test_takes_are_listed_with_their_transitions(bpy, draw, scene, state, film, 
     words = draw()
     assert "0/2" in words
     assert "Generate (2)" in words
+    take.vmg.wish = json.dumps({"frames": 59, "loop": True})
+    assert "0/2, loop" in draw()
+    take.vmg.wish = json.dumps({"frames": 70, "loop": True})  # it was trimmed since
+    assert "0/2, loop" not in draw()
     cross.vmg.role, cross.vmg.stale, cross.vmg.transition = "TRANSITION", True, 1
     words = draw()
     assert "1/1, 1 stale" in words
@@ -469,12 +497,15 @@ def training(addon, generating):
     ours.clear()
 
 
-def test_a_training_shows_how_it_goes_and_can_be_paused(bpy, draw, addon, training):
+def test_a_training_shows_how_it_goes_and_can_be_paused(bpy, draw, addon, training, monkeypatch):
     hardware = addon("hardware")
     protocol = importlib.import_module(type(hardware.known()).__module__)
+    with monkeypatch.context() as patched:
+        patched.setattr(addon("training"), "waiting", lambda: "Looking for devices")
+        assert "Looking for devices..." in draw()
     words = draw()
     assert "[vmg.train_plan]" in words
-    assert "[picture]" not in words
+    assert not {"Looking for devices...", "[picture]"} & set(words)
     asked = protocol.Train("Mia", ())
     training.running, training.name = asked, "Mia"
     training.hear(protocol.Learned(1, "seed", 30, 40, 0.5, ((0, 0.1, 0.4), (1, 0.5, 0.2)), ((0.5, 21.0),)))

@@ -39,6 +39,19 @@ def test_it_needs_what_hminterp_needs(scripted, training, hardware, monkeypatch)
     assert not scripted.ops.train.poll()
 
 
+def test_it_waits_while_devices_are_looked_for_and_says_so(scripted, training, hardware):
+    refusal = scripted.bpy.types.VMG_OT_train_plan.refusal
+    session = scripted.session.session()
+    looked = hardware.look(session)
+    assert refusal(scripted.bpy.context, scripted.scene) == "Looking for devices"
+    session.wait(looked)
+    assert refusal(scripted.bpy.context, scripted.scene) == ""
+    asked = training.ask(session, training.wish(scripted.scene, "Mia"), lambda: None)
+    assert refusal(scripted.bpy.context, scripted.scene) == "Looking at what it would take"
+    session.wait(asked)
+    assert refusal(scripted.bpy.context, scripted.scene) == ""
+
+
 def test_where_how_much_and_how_long_is_told_before(scripted, training):
     assert scripted.ops.train_plan() == {"FINISHED"}
     plan = training.training().plan

@@ -47,7 +47,7 @@ def test_ways_that_lead_beyond_the_take_or_are_not_known_are_refused(scripted, w
         scripted.ops.way_take(number=3)
     scripted.scene.frame_set(230)
     scripted.ops.ways_out()
-    with pytest.raises(RuntimeError, match=r"^Error: .*ends before"):
+    with pytest.raises(RuntimeError, match=r"^Error: .*ends before this cut"):
         scripted.ops.way_take(number=0)
     scripted.scene.frame_set(241)
     assert not scripted.ops.ways_out.poll()
