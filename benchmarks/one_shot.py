@@ -3,7 +3,8 @@
     python benchmarks/one_shot.py A B [--share 1] [--rate 1e-3] [--folder RUNS] [--out RESULT.json]
 
 Compared on the same gaps, with the real skeletons in them: the model as it is (untuned), tuned in two stages (300 and
-300 steps), all at once (600 steps), and in two stages without recurrent attention; beside them `fade` and `flow`. The
+300 steps), all at once (600 steps), in two stages of which the first does not see the background, and in two stages
+without recurrent attention; beside them `fade` and `flow`. The
 autoencoder and the Reference Decoder stand in for those of large models, which know all kinds of pictures: they have
 learned from both footages (but for the gaps) before, and stay as they are. By how much the two stages are nearer to the
 person (PSNR, dB) is told by gap, with the 95 % interval of a bootstrap over gaps. What was stopped goes on in its
@@ -33,7 +34,7 @@ from vmg_backend.models import MODELS_VARIABLE, OWN
 from vmg_backend.progress import Progress
 from vmg_backend.protocol import EngineChoice
 from vmg_backend.training.hminterp.held_out import LENGTH
-from vmg_backend.training.hminterp.one_shot import JOINT, TWO_STAGES, tune
+from vmg_backend.training.hminterp.one_shot import JOINT, PAPER, TWO_STAGES, tune
 from vmg_backend.training.hminterp.personal import engine_of, train_on
 from vmg_backend.training.hminterp.preparing import prepare
 from vmg_backend.training.hminterp.recipes import PERSONAL, Stage
@@ -47,6 +48,7 @@ STEPS = {"autoencoder": 600, "decoder": 300, "seed": 300, "pose": 700}
 ROWS = {
     "two stages": TWO_STAGES,
     "joint": JOINT,
+    "background hidden": PAPER,
     "not recurrent": replace(TWO_STAGES, adaptation=replace(TWO_STAGES.adaptation, recurrent=False)),
 }
 

@@ -27,7 +27,7 @@ from vmg_backend.training.hminterp import one_shot  # noqa: E402
 from vmg_backend.training.hminterp.batches import Batches  # noqa: E402
 from vmg_backend.training.hminterp.clips import VERSION, Clip, Clips, Filters  # noqa: E402
 from vmg_backend.training.hminterp.objectives import OBJECTIVES  # noqa: E402
-from vmg_backend.training.hminterp.one_shot import JOINT, RECIPES, TWO_STAGES, PersonClips, tune  # noqa: E402
+from vmg_backend.training.hminterp.one_shot import JOINT, PAPER, RECIPES, TWO_STAGES, PersonClips, tune  # noqa: E402
 from vmg_backend.training.hminterp.trainer import Means, Trainer  # noqa: E402
 
 BASE = replace(TINY, frames=4, size=32, decoder="none")
@@ -123,8 +123,9 @@ def differing(module, before):
 
 def test_the_background_is_masked_out(clips, model):
     """By the white square's own pixels: full cells keep all of their latents, half ones half, others nothing."""
-    person, whole, device = PersonClips(clips, White), Clips(clips), torch.device("cpu")
-    for each in (person, whole):
+    person, whole, device = PersonClips(clips, True, White), Clips(clips), torch.device("cpu")
+    ignoring = PersonClips(clips, False, White)
+    for each in (person, ignoring, whole):
         each.keep_latents(model.autoencoder, device)
     window = whole.windows(4)[:1]
     masked, plain = person.batch(window, device), whole.batch(window, device)
@@ -136,12 +137,15 @@ def test_the_background_is_masked_out(clips, model):
     assert torch.allclose(masked.pictures[0], 0.5 + (plain.pictures[0] - 0.5) * inside, atol=5e-3)
     assert torch.equal(masked.maps, plain.maps)
     assert torch.equal(masked.weights, plain.weights)
+    weighed = ignoring.batch(window, device)
+    assert torch.equal(weighed.latents, plain.latents)
+    assert torch.allclose(weighed.weights[0, 0], plain.weights[0, 0] * share[:, 0] / share.mean(), rtol=0.02, atol=1e-4)
 
 
 def test_mattes_are_found_once(clips):
     White.seen = 0
-    PersonClips(clips, White)
-    PersonClips(clips, White)
+    PersonClips(clips, True, White)
+    PersonClips(clips, True, White)
     assert White.seen == ROWS
 
 
@@ -149,9 +153,9 @@ def test_a_cancel_while_mattes_are_found_leaves_nothing_half(clips):
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        PersonClips(clips, White, Progress(cancelled=stop))
+        PersonClips(clips, True, White, Progress(cancelled=stop))
     assert not (clips / "mattes.npy").exists()
-    PersonClips(clips, White)
+    PersonClips(clips, True, White)
 
 
 # What learns
@@ -159,8 +163,12 @@ def test_a_cancel_while_mattes_are_found_leaves_nothing_half(clips):
 
 def test_recipes_are_the_papers():
     person, frames = TWO_STAGES.lessons
-    assert (person.stage.trained, person.alone) == (("temporal", "motion"), True)
-    assert (frames.stage.trained, frames.alone) == (("recurrent", "motion"), False)
+    assert (person.stage.trained, person.background) == (("temporal", "motion"), "ignored")
+    assert (frames.stage.trained, frames.background) == (("recurrent", "motion"), "seen")
+    assert [(lesson.stage, lesson.background) for lesson in PAPER.lessons] == [
+        (person.stage, "hidden"),
+        (frames.stage, "seen"),
+    ]
     assert [lesson.stage.steps for lesson in TWO_STAGES.lessons] == [300, 300]
     assert [lesson.stage.steps for lesson in JOINT.lessons] == [600]
     assert {lesson.stage.rate for recipe in RECIPES.values() for lesson in recipe.lessons} == {3e-5}

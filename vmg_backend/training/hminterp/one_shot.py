@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _PIECE = 128
 """Pictures whose mattes are found between two writes."""
 Matting = Callable[[], PersonMatte]
+Background = Literal["seen", "ignored", "hidden"]
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,13 @@ class Lesson:
     ----------
     stage : Stage
         Its `trained` names groups of `Adapters`.
-    alone : bool
-        Whether the person is seen without the background.
+    background : str
+        "seen" and learned as all else, "ignored": seen, while the loss counts the person alone, or "hidden": taken out
+        of all that is seen (the paper's way).
     """
 
     stage: Stage
-    alone: bool
+    background: Background = "seen"
 
 
 @dataclass(frozen=True)
@@ -92,38 +94,45 @@ def _stage(name: str, steps: int, *trained: str) -> Stage:
     return Stage(name, "interpolator", trained, steps, 1, 3e-5, keep=0.98)
 
 
-TWO_STAGES = OneShot(
+def _stages(name: str, background: Background, said: str) -> OneShot:
+    person = Lesson(_stage("person", 300, "temporal", "motion"), background)
+    return OneShot(name, (person, Lesson(_stage("frames", 300, "recurrent", "motion"))), Adaptation(), said)
+
+
+TWO_STAGES = _stages(
     "two stages",
-    (
-        Lesson(_stage("person", 300, "temporal", "motion"), alone=True),
-        Lesson(_stage("frames", 300, "recurrent", "motion"), alone=False),
-    ),
-    Adaptation(),
-    "First how the person moves, without the background; then what all looks like. Steps and rate are the paper's.",
+    "ignored",
+    "First how the person moves, with a loss that ignores the background; then what all looks like. Steps and rate are "
+    "the paper's.",
 )
+PAPER = _stages("paper", "hidden", "As the paper has it: in the first stage the background is not even seen.")
 JOINT = OneShot(
     "joint",
-    (Lesson(_stage("joint", 600, "temporal", "recurrent", "motion"), alone=False),),
+    (Lesson(_stage("joint", 600, "temporal", "recurrent", "motion")),),
     Adaptation(),
     "All at once, on whole frames: what the two stages are compared with (the paper's table IV, without STL).",
 )
-RECIPES = {recipe.name: recipe for recipe in (TWO_STAGES, JOINT)}
+RECIPES = {recipe.name: recipe for recipe in (TWO_STAGES, PAPER, JOINT)}
 
 
 class PersonClips(Clips):
-    """Clips without their background: latents and pictures times the person's matte (section III-D, equation 13).
+    """Clips of which the person alone is learned.
 
     Parameters
     ----------
     folder : Path
         Of clips; the mattes [rows, h, w] are kept there, in latent cells.
+    hidden : bool
+        Whether the background is not even seen: latents and pictures times the person's matte (section III-D, equation
+        13). Otherwise the loss alone leaves it out.
     matting : callable
         Makes what cuts the person out.
     progress : Progress
     """
 
-    def __init__(self, folder: Path, matting: Matting = PersonMatte, progress: Progress = SILENT) -> None:
+    def __init__(self, folder: Path, hidden: bool, matting: Matting = PersonMatte, progress: Progress = SILENT) -> None:
         super().__init__(folder)
+        self._hidden = hidden
         cells = (self.size[0] // self.told["factor"], self.size[1] // self.told["factor"])
         file, shape = folder / "mattes.npy", (len(self._pictures), cells[1], cells[0])
         if not file.is_file():
@@ -140,7 +149,7 @@ class PersonClips(Clips):
         """As of `Clips`."""
         rows = [slice(first := self.clips[one.clip].row + one.first, first + one.frames) for one in windows]
         matte = torch.from_numpy(np.stack([self._mattes[each] for each in rows])).to(device)[:, :, None].float() / 255.0
-        return alone(super().batch(windows, device, hands), matte)
+        return (alone if self._hidden else weighed)(super().batch(windows, device, hands), matte)
 
     def _to_cut(self, rows: slice) -> Iterator[Picture]:
         bones = limbs_of(self.skeleton)
@@ -162,6 +171,13 @@ def alone(batch: Batch, matte: Tensor) -> Batch:
     fine = functional.interpolate(matte.flatten(0, 1), size).view(*matte.shape[:3], *size)
     latents = None if batch.latents is None else batch.latents * matte
     return replace(batch, pictures=torch.lerp(torch.full_like(fine, 0.5), batch.pictures, fine), latents=latents)
+
+
+def weighed(batch: Batch, matte: Tensor) -> Batch:
+    """A batch whose loss counts the person alone, by the matte [B, F, 1, h, w], and each sample as much as before."""
+    share = matte.transpose(1, 2)
+    mean = share.mean((1, 2, 3, 4), keepdim=True)
+    return replace(batch, weights=batch.weights * share / mean.clamp_min(torch.finfo(mean.dtype).eps))
 
 
 def tune(
@@ -203,7 +219,9 @@ def tune(
     for lesson, span in zip(recipe.lessons, spans, strict=True):
         part, plan = progress.part(*span), Recipe(recipe.name, model.config, (lesson.stage,), recipe.said, recipe.seed)
         cutting, learning = part.part(0.0, 0.1, "Cutting the person out"), part.part(0.1, 1.0)
-        seen = PersonClips(clips, matting, cutting) if lesson.alone else Clips(clips)
+        seen = Clips(clips)
+        if lesson.background != "seen":
+            seen = PersonClips(clips, lesson.background == "hidden", matting, cutting)
         Trainer(plan, seen, Run(folder / lesson.stage.name, plan), means, model).run(learning)
     return adapters
 
