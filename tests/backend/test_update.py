@@ -22,7 +22,7 @@ from vmg_backend.graph.features import RHYTHM_JOINTS, MotionFeatures
 from vmg_backend.graph.matching import VELOCITY_SECONDS, WINDOW
 from vmg_backend.graph.motion_graph import MotionGraph
 from vmg_backend.library import FootageLibrary
-from vmg_backend.search import objective, update
+from vmg_backend.search import objective, result
 from vmg_backend.search.conditions import beat_closeness
 from vmg_backend.search.explain import explain
 from vmg_backend.search.find import find_paths
@@ -34,6 +34,7 @@ from vmg_backend.search.path import Path, Segment
 from vmg_backend.search.shape import Shape
 from vmg_backend.search.tags import TagSpan, TagSpans
 from vmg_backend.search.update import update_path
+from vmg_backend.search.updating.priced import ANEW
 
 FPS = Fraction(10)
 LENGTHS = (150, 110)
@@ -59,7 +60,7 @@ def _remembered(graph: MotionGraph, features: MotionFeatures, *more: Any) -> Any
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two thirds of an update: what is mostly as in the last one, and what only one test looks at."""
     monkeypatch.setattr(objective, "cut_motion_beats", _remembered)
-    monkeypatch.setattr(update, "explain", lambda *_: None)
+    monkeypatch.setattr(result, "explain", lambda *_: None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,26 +247,26 @@ def cheapest_cuts(world: World, path: Path, number: int, key: Keyframe) -> float
 
 
 def plain_cost(world: World, path: Path, beats: Sequence[Beat]) -> float:
-    """The cost of a path of which every cut is an edge, summed in plain loops."""
+    """The cost of a path, every cut of which is a good match, summed in plain loops."""
     graph = world.graph
-    edges = {(int(u), int(v)): k for k, (u, v) in enumerate(zip(graph.source, graph.target, strict=True))}
+    sides = [(world.node(t.from_.footage, t.match[0]), world.node(t.to.footage, t.match[1])) for t in path.transitions]
+    matches = [match_cost(world, source, target - 1) for source, target in sides]
+    assert max(matches, default=0.0) <= graph.threshold + 1e-6
+    source, target = np.array(sides, dtype=np.int32).reshape(-1, 2).T
+    half = np.array([one.half for one in path.transitions], dtype=np.int8)
+    rows = cut_motion_beats(replace(graph, source=source, target=target, half=half), world.features)
     closeness = beat_closeness(np.array([beat.time for beat in beats]), path.frames, float(FPS))
-    clear, rows = node_motion_beats(world.features), cut_motion_beats(graph, world.features)
-    nodes = world.shown(path)
+    clear, nodes = node_motion_beats(world.features), nodes_of(world, path)
     total = 0.0
-    for one in path.transitions:
-        source, target = world.node(one.from_.footage, one.match[0]), world.node(one.to.footage, one.match[1])
-        edge, cut = edges[source, target], one.at + one.half
-        nodes.update({cut - 1 - k: source - k for k in range(one.half)})
-        nodes.update({cut + k: target + k for k in range(one.half)})
-        share = float(graph.cost[edge]) / graph.threshold
+    for one, match, row in zip(path.transitions, matches, rows, strict=True):
+        share, cut = match / graph.threshold, one.at + one.half
         haste = max(1.0, min(share, 1.0) * int(graph.half.max()) / one.half)
         total += SETTINGS.cut_price + SETTINGS.match_weight * share * haste
         reach = rows.shape[1] // 2
         for k in range(-reach, reach):
             if 0 <= cut + k < path.frames:
-                total += rows[edge, k + reach] * (0.55 - closeness[cut + k])
-    return total + sum(clear[node] * (0.55 - closeness[t]) for t, node in nodes.items())
+                total += row[k + reach] * (0.55 - closeness[cut + k])
+    return total + sum(clear[node] * (0.55 - closeness[t]) for t, node in enumerate(nodes))
 
 
 def untouched(old: Path, new: Path, start: int, end: int) -> None:
@@ -428,6 +429,32 @@ def test_an_added_keyframe_is_shown_and_what_is_far_stays() -> None:
             assert {replace(t, id=0) for t in kept} <= {replace(t, id=0) for t in path.transitions}
     assert met >= 12
     assert few >= 4
+
+
+def test_a_way_out_that_is_taken_changes_little_more_than_the_cuts_around_it() -> None:
+    """What the graph leads to from the take itself, as a keyframe: mostly two new transitions, and good ones."""
+    few, taken = 0, 0
+    for seed in range(3):
+        here = world(seed)
+        path, graph = filled(here.path), here.graph
+        nodes = nodes_of(here, path)
+        for t in range(30, 120, 15):
+            leaving = np.flatnonzero(graph.source == nodes[t])
+            if not len(leaving):
+                continue
+            edge = leaving[np.argmin(graph.cost[leaving])]
+            footage, frame = graph.footage_of(int(graph.target[edge]) + HALF)
+            key = Keyframe((t + 1 + HALF) / float(FPS), graph.footages[footage], frame, 2)
+            try:
+                new, changed = here.update(path, {}, {"k": key})
+            except UserError:
+                continue
+            taken += 1
+            few += len(changed) <= 2
+            assert is_shown(here, new, key)
+            assert new.cost == pytest.approx(plain_cost(here, new, BEATS))
+    assert taken >= 6
+    assert few > taken / 2
 
 
 def edited(path: Path) -> Path:
@@ -623,6 +650,37 @@ def test_keyframes_in_a_stretch_that_becomes_another_one_stay() -> None:
         here.update(path, {"k": key}, again=[(at_of(key), at_of(key) + key.frames)])
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_part_with_a_keyframe_becomes_another_one_around_it(seed: int) -> None:
+    """A hold of room on one side is enough, wherever the keyframe lies."""
+    here = world(seed)
+    path = filled(here.path)
+    some = 0
+    for number in range(2, len(path.segments) - 2, 2):
+        key = key_in(path, number)
+        for before, after in ((4, 16), (16, 4), (10, 10)):
+            start, end = at_of(key) - before, at_of(key) + key.frames + after
+            try:
+                new, changed = here.update(path, {"k": key}, again=[(start, end)])
+            except UserError:
+                continue
+            assert is_shown(here, new, key)
+            other = np.abs(nodes_of(here, path) - nodes_of(here, new))[start:end] > 5
+            assert other.sum() >= HOLD // 2
+            assert changed
+            some += 1
+    assert some >= 9
+
+
+def test_several_parts_become_others_at_once() -> None:
+    here = world(0)
+    path = filled(here.path)
+    parts = [(one.at, one.at + one.frames) for one in (path.segments[3], path.segments[6])]
+    new, _ = here.update(path, again=parts)
+    other = np.abs(nodes_of(here, path) - nodes_of(here, new)) > 5
+    assert all(other[start:end].all() for start, end in parts)
+
+
 def test_soft_keyframes_stay_soft() -> None:
     """A new one draws the film nearer, if that is worth its cost; elsewhere nothing changes."""
     here = world(0)
@@ -641,6 +699,26 @@ def test_soft_keyframes_stay_soft() -> None:
         same, changed = here.update(new, {"k": key}, {"k": key}, beats=[replace(b, strength=0.5) for b in BEATS])
         assert (same.segments, changed) == (new.segments, ())
     assert drawn
+
+
+def test_nothing_is_made_anew_for_less_than_it_is_worth() -> None:
+    """Soft keyframes that move, and beats that do: each new transition pays for itself."""
+    paid = 0
+    for seed in range(3):
+        here = world(seed)
+        path = filled(here.path)
+        nudged = [
+            [replace(b, time=b.time + 0.2) if k == n else b for k, b in enumerate(BEATS)] for n in range(4, 28, 6)
+        ]
+        keys = [Keyframe(at, "a", frame, 3, mode="soft") for at, frame in ((4.0, 20), (8.0, 120), (11.0, 60))]
+        moved = [({"k": key}, {"k": replace(key, at=key.at + 0.3)}, BEATS) for key in keys]
+        for old, new_keys, beats in [*moved, *(({}, {}, beats) for beats in nudged)]:
+            left, _ = here.update(path, new_keys, beats=[replace(b, strength=0.5) for b in BEATS])
+            before = left.cost if beats is BEATS else plain_cost(here, path, beats)
+            new, changed = here.update(path, old, new_keys, beats=beats)
+            assert new.cost <= before - ANEW * len(changed) + 1e-6
+            paid += bool(changed)
+    assert paid
 
 
 def test_constraints_are_kept_and_what_a_person_made_against_them_stays() -> None:
@@ -720,6 +798,11 @@ def test_an_edited_picture_is_led_to_and_forgotten_with_its_keyframe() -> None:
         again, changed = here.update(filled(new), {"k": key}, {"k": replace(key, image_stamp="saved again")})
         assert (again.segments, changed) == (new.segments, (led.id,))
         assert (again.transitions[led.id].to_image, again.transitions[led.id].frames_dir) == ("/edited.png", None)
+        gone, changed = here.update(filled(new), {"k": key}, {})
+        assert (gone.transitions, changed) == (plain.transitions, (led.id,))  # it led to what is not shown any more
+        painted = new.with_transitions([replace(t, pinned=t.id == led.id) for t in filled(new).transitions])
+        kept, _ = here.update(painted, {"k": key}, {})
+        assert kept.transitions[led.id].frames_dir == f"/frames/{led.id}"
         back, changed = here.update(filled(plain), {"k": replace(key, image=None)}, {"k": key})
         assert (back.segments, changed) == (new.segments, (led.id,))
         assert back.transitions[led.id].to_image == "/edited.png"
@@ -727,7 +810,7 @@ def test_an_edited_picture_is_led_to_and_forgotten_with_its_keyframe() -> None:
 
 
 def test_an_updated_path_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(update, "explain", explain)
+    monkeypatch.setattr(result, "explain", explain)
     here = world(0)
     key = key_in(here.path, 3)
     new, _ = here.update(edited(here.path), {}, {"k": key}, beats=BEATS[:-1])

@@ -87,7 +87,7 @@ def runner_up(table: Table, route: Route, number: int, window: int) -> Route | N
     if end - start < sum(kept):  # a person may cut oftener
         return None
     search = WindowSearch(table, window)
-    barred = search.rest_kept(route, start, end, kept)
+    barred = search.rest_kept(route.nodes, start, end, kept)
     at, edge = route.cuts[number]
     barred[at - start, table.problem.target[edge]] = True
     found = table.solve(barred, start)

@@ -119,9 +119,20 @@ class Film:
         """Number of the segment that is shown at an output frame."""
         return sum(cut.time <= t for cut in self.cuts)
 
+    @property
+    def painted(self) -> set[Cut]:
+        """Cuts whose transitions are pinned, as somebody may have painted on them."""
+        return {cut for cut in self.cuts if cut.transition and cut.transition.pinned}
+
     def half(self, bound: int) -> int:
         """Half the transition at a bound."""
         return self.cuts[bound - 1].half if 0 < bound <= len(self.cuts) else 0
+
+    def resized(self, frames: int) -> Film:
+        """The film at another length: cut off, or with frames of which nothing is known at its end."""
+        more = np.full(max(frames - len(self.nodes), 0), UNKNOWN)
+        cuts = tuple(cut for cut in self.cuts if cut.time < frames)
+        return Film(np.concatenate([self.nodes[:frames], more]), cuts)
 
     def laid_out(self, graph: MotionGraph) -> tuple[tuple[Segment, ...], tuple[Transition, ...]]:
         """Segments and transitions as a path has them."""

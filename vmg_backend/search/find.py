@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from .. import __version__
 from ..audio.beats import Beat
 from ..errors import UserError
 from ..footage import Footage
@@ -17,12 +16,12 @@ from ..progress import SILENT, Progress
 from .alternatives import Difference, other_takes
 from .conditions import Asked, SearchContext
 from .exact import Table
-from .explain import explain
 from .film import lay_out
-from .keyframes import Keyframe, SoftKeyframes, pin_keyframes, with_images
+from .keyframes import Keyframe, SoftKeyframes, pin_keyframes
 from .objective import Objective, SearchSettings, longest_half
-from .path import FootageEntry, Path, Sound
+from .path import Path, Sound
 from .problem import Problem
+from .result import path_of
 from .reuse import Certified, find_without_reuse, proved
 from .shape import Shape, find_loop
 from .warp import warped
@@ -128,33 +127,22 @@ def find_paths(
         search = partial(widest, since=0.88, till=0.9)
         others = other_takes(problem, [best.route], takes - 1, difference=difference, search=search, progress=part)
         found += sorted((Certified(one.route, one.bound, one.window) for one in others), key=lambda one: one.route.cost)
-    table, entries = Table(problem), {footage.id: entry_of(footage) for footage in footages}
-    told = tuple({"time": beat.time, "kind": beat.kind, "strength": beat.strength} for beat in beats)
-    paths = []
+    table, paths = Table(problem), []
     for number, certified in enumerate(found):
-        route = certified.route
         part = progress.part(0.9 + 0.1 * number / len(found), 0.9 + 0.1 * (number + 1) / len(found), "Explaining")
-        segments, transitions = lay_out(route, graph)
-        path = Path(
-            fps=graph.fps,
-            frames=frames,
-            footages=entries,
-            segments=segments,
-            transitions=with_images(transitions, keyframes, context),
-            audio=sound,
-            beats=told,
-            cost=route.cost,
-            bound=certified.bound,
-            gap=certified.gap,
-            costs=objective.costs(route),
-            beat_alignment=objective.alignment(route),
-            reuse_window=certified.window / fps,
+        path = path_of(
+            certified,
+            lay_out(certified.route, graph),
+            objective,
+            table,
+            context,
+            keyframes=keyframes,
+            beats=beats,
+            sound=sound,
             seed=seed,
-            versions={"vmg": __version__},
-            conditions={condition.name: condition.about for condition in objective.conditions},
-            explanation=explain(objective, table, route, certified.window, part),
+            progress=part,
         )
-        paths.append(warped(path, objective, problem, route, settings.warp, part) if settings.warp else path)
+        paths.append(warped(path, objective, problem, certified.route, settings.warp, part) if settings.warp else path)
     return paths
 
 
@@ -204,16 +192,4 @@ def _widest(table: Table, settings: SearchSettings, graph: MotionGraph, again: b
         f"No path of {problem.frames / fps:.2f} s leads through the footage: its longest stretch has "
         f"{int(lengths.max())} frames, and a cut needs {problem.hold} frames on either side.",
         "Use longer footage or a shorter output.",
-    )
-
-
-def entry_of(footage: Footage) -> FootageEntry:
-    """A footage as a path names it."""
-    ranges = tuple((int(first), int(last)) for first, last in footage.ranges)
-    return FootageEntry(
-        footage.name,
-        str(footage.path.resolve()),
-        f"{footage.fps.numerator}/{footage.fps.denominator}",
-        footage.size,
-        ranges,
     )

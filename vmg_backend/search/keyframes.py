@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -299,10 +298,6 @@ class _Scene:
     margin: int
     references: Mapping[str, MotionFeatures]
 
-    @cached_property
-    def names(self) -> dict[str, str]:
-        return {footage.id: footage.name for footage in self.context.footages}
-
     def placed(self, key: Keyframe) -> _Placed:
         """A keyframe in frames and nodes.
 
@@ -343,15 +338,13 @@ class _Scene:
         return [distance_to_frame(features, first + k) / threshold for k in range(key.frames)]
 
     def _footage(self, key: Keyframe) -> int:
-        matching = [
-            index for index, id_ in enumerate(self.context.graph.footages) if key.footage in (id_, self.names[id_])
-        ]
+        matching = meant_by(key, self.context)
         if len(matching) == 1 and key.file is None:
             return matching[0]
         wrong = "the name of several footages" if matching else "not in the library"
         raise UserError(
             f"{key.name or key.source} in {key} is {wrong}.",
-            f"Name one of: {', '.join(sorted(self.names.values()))}; or give the content hash.",
+            f"Name one of: {', '.join(sorted(one.name for one in self.context.footages))}; or give the content hash.",
         )
 
     def _node(self, key: Keyframe) -> tuple[int, tuple[int, int]]:
@@ -527,16 +520,21 @@ def constrained(
     return _Scene(context, margin, references or {}).placed(key).added(problem, margin)
 
 
+def meant_by(key: Keyframe, context: SearchContext) -> list[int]:
+    """The footages, by number in the graph, that a keyframe may mean: one where it names one of them."""
+    names = {footage.id: footage.name for footage in context.footages}
+    return [index for index, id_ in enumerate(context.graph.footages) if key.footage in (id_, names[id_])]
+
+
 def with_images(
     transitions: Sequence[Transition], keys: Iterable[Keyframe], context: SearchContext
 ) -> tuple[Transition, ...]:
     """The transitions of a path, those that lead right to a keyframe with an edited picture with that picture."""
-    graph, names = context.graph, {footage.id: footage.name for footage in context.footages}
     pictures = {
-        (frames_of(key.at, graph.fps), id_, key.frame): str(key.image)
+        (frames_of(key.at, context.graph.fps), context.graph.footages[index], key.frame): str(key.image)
         for key in keys
-        for id_ in graph.footages
-        if key.image and key.footage in (id_, names[id_])
+        if key.image
+        for index in meant_by(key, context)
     }
     return tuple(
         replace(one, to_image=pictures.get((one.at + one.frames, one.to.footage, one.to.frame))) for one in transitions

@@ -9,7 +9,7 @@ then cannot show it at any other time near t1 (conflict-based search, Sharon et 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -79,7 +79,7 @@ class Certified:
         return gap_between(self.route.cost, self.bound)
 
 
-def conflicts(nodes: NDArray[np.int64], window: int, pins: dict[int, int]) -> list[Conflict]:
+def conflicts(nodes: NDArray[np.int64], window: int, pins: Mapping[int, int]) -> list[Conflict]:
     """The stretches of a path that are shown again within `window` frames, longest first.
 
     What is pinned at both times is meant to be shown twice, and is no conflict.
@@ -160,11 +160,11 @@ def proved(table: Table, found: Certified, *, branchings: int | None = None, pro
 
 
 class WindowSearch:
-    """One problem and one window."""
+    """One problem and one window; `pins` are the problem's where none are given."""
 
-    def __init__(self, table: Table, window: int) -> None:
-        self.table, self.window = table, window
-        self.pins, self.frames, self.hold = table.problem.pins, table.problem.frames, table.problem.hold
+    def __init__(self, table: Table, window: int, pins: Mapping[int, int] | None = None) -> None:
+        self.table, self.window, self.pins = table, window, table.problem.pins if pins is None else pins
+        self.frames, self.hold = table.problem.frames, table.problem.hold
         self.small = table.problem.nodes * self.frames <= _SMALL
 
     def best(self, root: Route, known: Route | None, progress: Progress) -> Route | None:
@@ -221,7 +221,9 @@ class WindowSearch:
                 return route
             late = min(conflict.late for conflict in found)
             *_, start, cut = (t for t in self.bounds(route) if t <= late)
-            following = self.table.solve(self.rest_kept(route, start, self.frames, (cut - start, 0)), start, progress)
+            following = self.table.solve(
+                self.rest_kept(route.nodes, start, self.frames, (cut - start, 0)), start, progress
+            )
             if following is None:
                 return None
             route = self.joined(route, following, start, self.frames)
@@ -236,7 +238,7 @@ class WindowSearch:
                 return route
             early = max(conflict.early + conflict.length - 1 for conflict in found)
             cut, end, *_ = (t for t in self.bounds(route) if t > early)
-            leading = self.table.solve(self.rest_kept(route, 0, end, (0, end - cut)), 0, progress)
+            leading = self.table.solve(self.rest_kept(route.nodes, 0, end, (0, end - cut)), 0, progress)
             if leading is None:
                 return None
             route = self.joined(route, leading, 0, end)
@@ -294,7 +296,7 @@ class WindowSearch:
         first, last = max(position - 1, 0), min(position + free, len(bounds) - 2)
         start, end = bounds[first], bounds[last + 1]
         kept = (self.hold if start > 0 else 0, self.hold if end < self.frames else 0)
-        barred = self.rest_kept(route, start, end, kept)
+        barred = self.rest_kept(route.nodes, start, end, kept)
         inner = [(t - start, edge) for t, edge in route.cuts if start < t < end]
         limit = self.table.cost(route.nodes[start:end], inner, start) - ROUNDING
         found = self.table.solve(barred, start, progress)
@@ -302,14 +304,20 @@ class WindowSearch:
             found = self.dive(found, barred, start, most=_DETOURS, limit=limit)
         return route if found is None else self.joined(route, found, start, end)
 
-    def rest_kept(self, route: Route, start: int, end: int, kept: tuple[int, int]) -> NDArray[np.bool_]:
-        """What may not be shown from `start` to `end` where everything else stays, and so many frames at both ends."""
+    def rest_kept(self, nodes: NDArray[np.int64], start: int, end: int, kept: tuple[int, int]) -> NDArray[np.bool_]:
+        """What may not be shown from `start` to `end` where everything else stays, and so many frames at both ends.
+
+        `nodes` [T] are those of the whole path, below 0 where nothing is shown yet.
+        """
         barred = np.zeros((end - start, self.table.problem.nodes), dtype=bool)
-        shown = ((t, int(node)) for t, node in enumerate(route.nodes) if not start + kept[0] <= t < end - kept[1])
+        free = range(start + kept[0], end - kept[1])
+        shown = ((t, node) for t, node in enumerate(nodes.tolist()) if t not in free and node >= 0)
         self.protect(barred, shown, start)
-        for t in (*range(start, start + kept[0]), *range(end - kept[1], end)):
+        ends = (*range(start, start + kept[0]), *range(end - kept[1], end))
+        inside = {t: node for t, node in self.pins.items() if start <= t < end}
+        for t, node in {**inside, **{t: int(nodes[t]) for t in ends}}.items():
             barred[t - start] = True
-            barred[t - start, route.nodes[t]] = False
+            barred[t - start, node] = False
         return barred
 
     def joined(self, route: Route, found: Route, start: int, end: int) -> Route:

@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..graph.build import GraphSettings, transition_half
-from ..graph.matching import MatchCost
-from ..graph.motion_graph import MotionGraph
-from .film import Span
+from ...graph.build import GraphSettings, transition_half
+from ...graph.matching import MatchCost
+from ...graph.motion_graph import MotionGraph
+from ..film import Span
 
 LEAST_REAL = 2
 """Real frames at least between two transitions."""

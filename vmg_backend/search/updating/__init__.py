@@ -1,0 +1,1 @@
+"""The parts of an update; see `vmg_backend.search.update`."""
