@@ -57,10 +57,11 @@ class VMG_OT_action_add(_NamesAction):
         return "" if scene.vmg.footages else "Choose footage first"
 
     def act(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
-        """Add it, and select it alone."""
+        """Add it, select it alone, and choose its row."""
         del context
         added = actions.add_action(scene, scene.frame_current, self.named())
         compat.select_alone(scene.sequence_editor, added)
+        scene.vmg.action_index = list(compat.strips(scene.sequence_editor)).index(added)
         return ""
 
 

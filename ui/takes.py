@@ -15,6 +15,8 @@ LEAST = 0.005
 """Costs below this are not spoken of."""
 MOST = 2
 """Of the other cuts, as many are named."""
+WORDS = {"tags": "actions"}
+"""What the interface calls a condition, where that is another word than the path's."""
 
 
 class VMG_UL_takes(StripList):
@@ -73,7 +75,7 @@ class VMG_PT_why(TakeTab):
         here = {} if frame is None else told.second(frame)
         _costs(layout, ("Costs", "Take", "This second"))
         for name in dict.fromkeys((*told.costs, *here)):
-            _costs(layout, (name.capitalize(), _price(told.costs.get(name)), _price(here.get(name))))
+            _costs(layout, (WORDS.get(name, name).capitalize(), _price(told.costs.get(name)), _price(here.get(name))))
         if not told.seconds:
             hint(layout, "Suggest says more of a new take")
         elif cut := frame is not None and told.next_cut(frame):
@@ -88,7 +90,7 @@ def sentence(cut: explanation.Cut, when: Callable[[int], str]) -> str:
     if cut.other is None:
         return f"{begins} The search found no take without it."
     told = sorted(cut.other.costs.items(), key=lambda item: -abs(item[1]))
-    named = ", ".join(f"{name} {cost:+.2f}" for name, cost in told if abs(cost) >= LEAST)
+    named = ", ".join(f"{WORDS.get(name, name)} {cost:+.2f}" for name, cost in told if abs(cost) >= LEAST)
     places = [f"to {name} frame {source} at {when(at)}" for at, name, source in cut.other.cuts]
     more = f", and {len(places) - MOST} more" if len(places) > MOST else ""
     cuts, costs = ("cuts", "cost") if len(places) > 1 else ("cut", "costs")

@@ -177,6 +177,7 @@ def test_actions_are_wanted_labelled_and_found(scripted):
 
     assert texts("ACTION") == [(49, 97, "wave")]
     assert [strip.text for strip in compat.selected(scripted.bpy.context)] == ["wave"]
+    assert compat.strips(scene.sequence_editor)[scene.vmg.action_index].text == "wave"
     for strip in scripted.reading.footage(scene):
         strip.select = True
     scripted.ops.footage_label(tag="dance")

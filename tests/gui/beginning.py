@@ -26,7 +26,7 @@ def installation(user: User, order: dict[str, Any]) -> Waiting[None]:
         yield from user.clicks(Spot(menu.x + 102, menu.y))  # the arrow beside it
         yield from user.chooses("Install from Disk...")
         yield from user.chooses_file(Path(order["zip"]), "Install from Disk")
-        yield from user.sees("Video Motion Graphs", seconds=30)
+        yield from user.sees("Video Motion Graphs", seconds=120)
 
 
 def environment(user: User, order: dict[str, Any]) -> Waiting[None]:
@@ -39,5 +39,5 @@ def environment(user: User, order: dict[str, Any]) -> Waiting[None]:
         yield from user.scrolls(Spot((body.left + body.right) // 2, (body.top + body.bottom) // 2), 20)
         label = yield from user.sees("Existing Environment", body)
         yield from user.fills(Spot(label.x + 200, label.y), order["python"])
-        yield from user.sees("Backend: ready", body)
+        yield from user.sees("Backend: ready", body, 120)
     yield from user.closes_window()

@@ -64,7 +64,7 @@ def material(user: User, sidebar: Box) -> Waiting[None]:
         yield from user.clicks("Use Selected", within=sidebar)
         yield from user.sees("performer.mp4", sidebar)
     with user.step("match the scene"):
-        yield from user.clicks("Match Scene", within=sidebar)
+        yield from user.clicks((yield from user.sees("Match Scene", sidebar, LONG)))  # once the footage is read
         yield 1.0
     with user.step("analyze"):
         yield from user.waits(lambda: user.reads("Analyzed", sidebar), "the analysis", LONG)
@@ -133,12 +133,12 @@ def action(user: User, sidebar: Box, frame: int, tag: str) -> Waiting[None]:
 
 
 def names(user: User, tag: str) -> Waiting[None]:
-    """Type into the dialog that is open, whose field is ready, and agree."""
-    agree = yield from user.sees("OK")
+    """Type into the dialog that opens, whose field is ready, and agree."""
+    yield from user.sees("Action:")
     yield 0.5
     yield from user.types(tag)
     yield from user.presses("RET")
-    yield from user.clicks(agree)
+    yield from user.clicks("OK")  # names to choose from may have lain over it
 
 
 def save(user: User, path: Path) -> Waiting[None]:

@@ -1,7 +1,8 @@
-"""The guide's pictures of actions, ways out and a training."""
+"""The guide's pictures of actions, other cuts and a training."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from .user import User, Waiting
 
 
 def story(user: User, order: dict[str, Any]) -> Waiting[None]:
-    """Kinds of motion found and named, actions, a take and its ways out, a training."""
+    """Kinds of motion found and named, actions, a take and where else it could cut to, a training."""
     images = Path(order["out"]) / "images"
     yield from beginning.first_start(user)
     yield from beginning.installation(user, order)
@@ -42,54 +43,90 @@ def actions(user: User, sidebar: Box, picture: Path) -> Waiting[None]:
         yield from user.clicks((yield from user.scrolls_to("Find Actions", sidebar)))
         yield from user.waits(lambda: film.count(user, "LABEL") and not film.running(), "labels", film.LONG)
     with user.step("name the kinds"):
-        for found, name in (("motion 1", "step"), ("motion 2", "sway")):
-            row = yield from user.scrolls_to(found, sidebar)
-            yield from user.clicks(Spot(row.x + 80, row.y))  # its length: the words themselves are a field
+        for found, name in (("motion 1", "wave"), ("motion 2", "swing")):
+            yield from _chooses(user, found, sidebar)
             yield from user.clicks((yield from user.scrolls_to("Rename All", sidebar)))
             yield from film.names(user, name)
             yield 1.0
     with user.step("add actions"):
-        yield from film.action(user, sidebar, 97, "sway")
-        yield from film.action(user, sidebar, 241, "step")
-        yield from user.scrolls_to("Actions", sidebar)
-        yield 1.0
+        yield from film.action(user, sidebar, 97, "swing")
+        yield from film.action(user, sidebar, 241, "wave")
+        yield from _scrolls_to_top(user, "Actions", sidebar)
         timeline = user.region("SEQUENCE_EDITOR", view_type="SEQUENCER")
         sight.take_picture(picture, Box(timeline.left, timeline.top, sidebar.right, timeline.bottom))
 
 
+def _chooses(user: User, label: str, sidebar: Box) -> Waiting[None]:
+    """Click on the first row that shows this label; again where the click was lost."""
+
+    def chosen() -> str:
+        return str(user.scene().sequence_editor.strips[user.scene().vmg.label_index].text)
+
+    for _ in range(5):
+        yield from user.clicks((yield from user.scrolls_to(label, sidebar)))
+        if chosen() == label:
+            return
+    raise AssertionError(f"the row of {chosen()!r} is chosen, and not that of {label!r}")
+
+
+def _scrolls_to_top(user: User, text: str, sidebar: Box) -> Waiting[None]:
+    """Turn the wheel until `text` is the first thing in the sidebar."""
+    place = yield from user.scrolls_to(text, sidebar)
+    while place.y > sidebar.top + 60:  # a step is 40 px
+        yield from user.scrolls(Spot(sidebar.left + 4, sidebar.top + 300), 1)
+        place, before = (yield from user.sees(text, sidebar)), place
+        if place == before:
+            break  # the panels' end
+
+
 def ways(user: User, sidebar: Box, picture: Path) -> Waiting[None]:
-    """Why the take is as it is, and where it could go."""
-    with user.step("ways out"):
+    """Why the take is as it is, and where else it could cut to."""
+    with user.step("other cuts"):
         yield from film.puts_playhead(user, 121)
-        for text in ("Why", "Ways Out", "Show Ways Out"):
+        for text in ("Why", "Other Cuts", "Show Other Cuts"):
             yield from user.clicks((yield from user.scrolls_to(text, sidebar)))
         yield 1.0
         yield from user.waits(lambda: not film.running(), "the search's end", film.LONG)
-        yield from user.scrolls_to("Go Here", sidebar)
+        yield from user.scrolls_to("Use This Cut", sidebar)
         yield from user.scrolls(Spot(sidebar.left + 4, sidebar.top + 300), 60)
         yield 1.0
         top, bottom = (yield from user.sees("Why", sidebar)).y, (yield from user.sees("Final Cut", sidebar)).y
-        sight.take_picture(picture, Box(sidebar.left, top - 14, sidebar.right, bottom - 16))
+        sight.take_picture(picture, Box(sidebar.left + 8, top - 14, sidebar.right - 30, bottom - 16))  # without tabs
 
 
 def training(user: User, sidebar: Box, picture: Path) -> Waiting[None]:
-    """A training that has just begun to learn."""
-    with user.step("train"):
-        title = "Train on This Footage"
-        heading = yield from user.scrolls_to(title, sidebar)
-        yield from user.clicks(heading)
+    """The dialog that says what a training takes, then a training."""
+    title = "Train on This Footage"
+    with user.step("what a training takes"):
+        yield from user.clicks((yield from user.scrolls_to(title, sidebar)))
         yield from user.waits(lambda: len(sight.find(title, sidebar)) > 1, "the button")
         yield 1.0
-        yield from user.waits(lambda: not bpy.context.window_manager.vmg.asking, "what devices there are", 60)
+        yield from user.waits(lambda: not bpy.context.window_manager.vmg.asking, "what devices there are", film.LONG)
         yield from user.clicks(sight.find(title, sidebar)[-1])
-        minutes = yield from user.sees("Minutes", seconds=film.LONG)
+        yield from user.sees("Minutes", seconds=film.LONG)
         yield 1.0
-        yield from user.fills(Spot(minutes.x + 150, minutes.y), "2")
-        yield from user.clicks("Train")
-        yield from user.waits(lambda: user.reads("Near the person (orange):", sidebar), "the curve", film.LONG)
-        yield from user.scrolls_to(title, sidebar)
+    yield from user.presses("ESC")
+    yield from learning(user, sidebar, picture)
+
+
+def learning(user: User, sidebar: Box, picture: Path) -> Waiting[None]:
+    """A training begins, learns and is paused."""
+    with user.step("train"):
+        # the dialog's recipe would not get far without a graphics card
+        with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+            bpy.ops.vmg.train(name="performer", minutes=4.0, recipe="tiny")
+        yield from user.waits(lambda: (it := _learned()) and it.done > 0.6, "most of the curve", 2 * film.LONG)
+        yield from _scrolls_to_top(user, "Generate", sidebar)
         yield 1.0
-        sight.take_picture(picture, sidebar)
+        top = (yield from user.sees("Generate", sidebar)).y
+        below = Box(sidebar.left, (yield from user.sees("Train on This Footage", sidebar)).y, *sidebar[2:])
+        bottom = (yield from user.sees("Takes", below)).y
+        sight.take_picture(picture, Box(sidebar.left + 8, top - 14, sidebar.right - 30, bottom - 16))
     with user.step("pause the training"):
         yield from user.clicks((yield from user.scrolls_to("Pause", sidebar)))
-        yield from user.waits(lambda: not bpy.context.window_manager.vmg.running, "its end", film.LONG)
+        yield from user.waits(lambda: not film.running(), "its end", film.LONG)
+
+
+def _learned() -> Any:
+    """How the training goes, as the extension knows it."""
+    return sys.modules["bl_ext.user_default.video_motion_graphs.addon.training"].training().learned

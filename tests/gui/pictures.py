@@ -18,7 +18,6 @@ def story(user: User, order: dict[str, Any]) -> Waiting[None]:
     yield from film.strips(user, order)
     sidebar = yield from user.opens_tab("Motion Graph")
     editor = user.region("SEQUENCE_EDITOR", view_type="SEQUENCER")
-    sight.take_picture(images / "blender_empty_tab.png", sidebar)
     yield from film.material(user, sidebar)
     sight.take_picture(images / "blender_setup.png", sidebar)
     yield from film.skeleton(user, sidebar, images / "blender_skeleton.png")
@@ -28,7 +27,6 @@ def story(user: User, order: dict[str, Any]) -> Waiting[None]:
     yield from film.keyframe(user, sidebar)
     sight.take_picture(images / "blender_keyframe.png", editor)
     yield from film.takes(user, sidebar)
-    sight.take_picture(images / "blender_take.png", editor)
     sight.take_picture(images / "blender_workspace.png")
     yield from film.move_keyframe(user, 24)  # less would snap back to the beat
     yield 2.0

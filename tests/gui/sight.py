@@ -52,7 +52,8 @@ def take_picture(path: Path, box: Box | None = None) -> None:
     """Write the screen, or a part of it, as a PNG of 256 colours without time stamps: small enough for a page."""
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(
-        ["import", "-silent", "-window", "root", *_crop(box), "-strip", "-colors", "256", str(path)], check=True
+        ["import", "-silent", "-window", "root", *_crop(box), "-strip", "+dither", "-colors", "256", f"png8:{path}"],
+        check=True,
     )
 
 

@@ -53,7 +53,7 @@ def act(story: str, blender: str, extension: Path, out: Path, work: Path) -> tup
     command = [*shlex.split(blender), "--gpu-backend", "opengl", "--enable-event-simulate"]
     done = subprocess.run(
         [*command, "--python", str(HERE / "driver.py"), "--", str((out / "order.json").resolve())],
-        env={**os.environ, "BLENDER_USER_RESOURCES": str(user)},
+        env={**os.environ, "BLENDER_USER_RESOURCES": str(user), "VMG_MODELS": str(work.resolve() / "models")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=LONGEST,

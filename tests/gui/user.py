@@ -67,7 +67,7 @@ class User:
 
     # What the eye does.
 
-    def waits(self, condition: Callable[[], Result | None], what: str, seconds: float = 10) -> Waiting[Result]:
+    def waits(self, condition: Callable[[], Result | None], what: str, seconds: float = 30) -> Waiting[Result]:
         """Wait until `condition` gives something true; give that."""
         end = time.monotonic() + seconds
         while not (result := condition()):
@@ -76,7 +76,7 @@ class User:
             yield 0.3
         return result
 
-    def sees(self, text: str, within: Box | None = None, seconds: float = 10) -> Waiting[Spot]:
+    def sees(self, text: str, within: Box | None = None, seconds: float = 30) -> Waiting[Spot]:
         """Wait until `text` stands still on the screen; give the topmost place."""
         last = None
         while True:
