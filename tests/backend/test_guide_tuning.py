@@ -100,17 +100,17 @@ def test_some_gaps_have_continuations_such_as_at_a_cut(waving: Waving) -> None:
 def test_a_person_whose_motion_is_unusual_is_learned(
     waving: Waving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = replace(guide_tuning.RECIPES["tuning"], batch=16, rate=5e-4)
+    quick = replace(guide_tuning.RECIPES["tuning"], batch=8, rate=2e-3)
     monkeypatch.setattr(guide_tuning, "RECIPES", {"tuning": quick})
-    gaps = [gap_of(waving, first) for first in range(230, 238, 2)]  # another time than the clips'
-    tuning = tune_guide(waving, gaps, 16, tmp_path / "state")
+    gaps = [gap_of(waving, first) for first in range(230, 236, 2)]  # another time than the clips'
+    tuning = tune_guide(waving, gaps, 8, tmp_path / "state")
     assert tuning.better
     assert tuning.after < 0.95 * tuning.before
     shipped = Weights.load()
     assert set(tuning.weights.tensors) == set(shipped.tensors)
     assert tuning.weights.about["choice"] == shipped.about["choice"]
-    again = tune_guide(waving, gaps, 16, tmp_path / "state")  # was at its end
-    assert again.after == pytest.approx(tuning.after)
+    again = tune_guide(waving, gaps[:1], 8, tmp_path / "state")  # was at its end
+    assert all(np.array_equal(again.weights.tensors[name], tensor) for name, tensor in tuning.weights.tensors.items())
 
 
 def test_short_clips_are_asked_for_short_gaps(waving: Waving, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from vmg_backend.training.hminterp.objectives import OBJECTIVES  # noqa: E402
 from vmg_backend.training.hminterp.one_shot import JOINT, PAPER, RECIPES, TWO_STAGES, PersonClips, tune  # noqa: E402
 from vmg_backend.training.hminterp.trainer import Means, Trainer  # noqa: E402
 
-BASE = replace(TINY, frames=4, size=32, decoder="none")
+BASE = replace(TINY, frames=4, size=32, channels=(32,), decoder="none")
 SMALL = replace(TWO_STAGES.scaled(1 / 150), adaptation=Adaptation(4, 32))
 CPU = Means(cpu=True)
 ROWS, SIDE = 8, 32
@@ -193,27 +193,22 @@ def test_gradients_reach_what_a_stage_trains_and_nothing_else(clips, model, less
     assert all(p.grad is None for p in model.parameters() if id(p) not in others)
 
 
-def test_only_the_stages_groups_change_and_the_base_never(clips, model, tmp_path):
+def test_only_a_stages_groups_change_and_the_base_never(clips, model, tmp_path):
     before = copies(model)
-    first = replace(SMALL, lessons=SMALL.lessons[:1])
-    adapters = tune(model, clips, tmp_path / "first", first, means=CPU, matting=White)
-    ups = {name: tensor for name, tensor in adapters.state_dict().items() if name.endswith(".up")}
-    assert all(tensor.any() == name.startswith("temporal") for name, tensor in ups.items())
-    assert adapters.motion.leave.weight.any()
-    adapters.detach(model)
-    assert not differing(model, before)
-    assert not any(parameter.requires_grad for parameter in model.parameters())
-
-
-def test_the_second_stage_goes_on_from_the_first(clips, model, tmp_path):
     first = tune(model, clips, tmp_path / "run", replace(SMALL, lessons=SMALL.lessons[:1]), means=CPU, matting=White)
     after_first = copies(first)
+    ups = {name: tensor for name, tensor in after_first.items() if name.endswith(".up")}
+    assert all(tensor.any() == name.startswith("temporal") for name, tensor in ups.items())
+    assert first.motion.leave.weight.any()
     first.detach(model)
     both = tune(model, clips, tmp_path / "run", SMALL, means=CPU, matting=White)  # the first is there already
     changed = {name.partition(".")[0] for name in differing(both, after_first)}
     assert changed == {"recurrent", "motion"}
     assert all(tensor.any() for name, tensor in both.state_dict().items() if name.endswith(".up"))
     assert model.config == replace(BASE, motion_attention=32, recurrent=True)
+    both.detach(model)
+    assert not differing(model, before)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_stopped_and_taken_up_again_is_as_if_never_stopped(clips, base, tmp_path):
@@ -231,7 +226,7 @@ def test_stopped_and_taken_up_again_is_as_if_never_stopped(clips, base, tmp_path
     assert not differing(resumed, expected)
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", [TWO_STAGES, JOINT], ids=lambda recipe: recipe.name)
 def test_a_few_steps_lower_the_loss(clips, model, tmp_path, recipe):
     """On one and the same draw, before and after; the rate is one for so few steps."""
 
@@ -241,9 +236,9 @@ def test_a_few_steps_lower_the_loss(clips, model, tmp_path, recipe):
         objective = OBJECTIVES["interpolator"](model, stage)
         batches = Batches(seen, replace(stage, batch=4), 4, (7, 0), torch.device("cpu"))
         with torch.no_grad():
-            return float(np.mean([objective(*batches.draw(number)).item() for number in range(4)]))
+            return float(np.mean([objective(*batches.draw(number)).item() for number in range(2)]))
 
-    quick = replace(recipe.scaled(12 / 600, rate=1e-2), adaptation=Adaptation(4, 32))
+    quick = replace(recipe.scaled(8 / 600, rate=2e-2), adaptation=Adaptation(4, 32))
     untrained = Adapters(model, quick.adaptation)
     untrained.attach(model)
     before = loss(Clips(clips))
@@ -267,14 +262,14 @@ def test_a_tuned_model_is_written_and_opened(clips, base, tmp_path, monkeypatch)
 
     monkeypatch.setattr(one_shot, "prepare", prepared)
     monkeypatch.setattr(one_shot, "PersonMatte", White)
-    recipe = replace(JOINT.scaled(1 / 300), adaptation=SMALL.adaptation)
+    recipe = replace(PAPER.scaled(1 / 300), adaptation=SMALL.adaptation)
     library, run = FootageLibrary(tmp_path / "library"), tmp_path / "run"
     result = one_shot.one_shot([], library, "her", there / "her in red", run, recipe, means=CPU)
     assert asked == [(BASE, run / "clips")]
     assert result["validation"] is None  # nothing is held out here
     said = Tuned.read(there / "her in red" / ADAPTERS)
     assert (said.base, said.hashes, said.adaptation) == ("her", hashes_of(there / "her"), recipe.adaptation)
-    assert said.about["recipe"]["lessons"][0]["stage"]["steps"] == 2
+    assert said.about["recipe"]["lessons"][0]["stage"]["steps"] == 1
     assert json.dumps(result)
     assert open_engine(EngineChoice("hminterp", model="her in red")).version
     opened = loader(there / "her in red")(torch.device("cpu"), torch.float32, SILENT)

@@ -57,21 +57,16 @@ def track_of(image: np.ndarray, confidence: np.ndarray) -> PoseTrack:
 
 
 @pytest.fixture(scope="module")
-def performer(dancer: Path) -> Analysis:
+def performer(dance: tuple[Path, FootageLibrary]) -> Analysis:
     """A second and a half of the sample with its true joints, and hands about its wrists."""
-    told = json.loads(sample.TRUTH.read_text())
-    names = [name.replace("_toe", "_foot_index") for name in told["joints"]]
-    image = np.zeros((120, len(MEDIAPIPE.joints), 2), np.float32)
-    confidence = np.zeros(image.shape[:2], np.float32)
-    for number, name in enumerate(names):
-        if name in MEDIAPIPE.joints:
-            (at,) = MEDIAPIPE.index(name)
-            image[:, at], confidence[:, at] = np.array(told["image"])[:120, number], 0.95
+    file, library = dance
+    footage = replace(library.footage(file), ranges=np.array([[20, 55]], np.int32))
+    track = library.poses(footage, MediapipeEstimator())
+    image, confidence = track.image.copy(), track.confidence.copy()
     random = np.random.default_rng(0)
     for hand, wrist in ((MEDIAPIPE.left_hand, "left_wrist"), (MEDIAPIPE.right_hand, "right_wrist")):
-        image[:, hand] = image[:, MEDIAPIPE.index(wrist)] + random.uniform(-20, 20, (len(hand), 2))
+        image[:, hand] = image[:, MEDIAPIPE.index(wrist)] + random.uniform(-5, 5, (len(hand), 2))
         confidence[:, hand] = 0.9
-    footage = replace(open_footage(dancer), ranges=np.array([[20, 55]], np.int32))
     return Analysis(footage, track_of(image, confidence))
 
 
@@ -103,6 +98,16 @@ def stroller(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
     """60 frames without a flaw."""
     path = film(tmp_path_factory.mktemp("stroller") / "stroller.mp4", 60)
     return Analysis(open_footage(path), track_of(*figure(60)))
+
+
+@pytest.fixture(scope="module")
+def brief(stroller: Analysis) -> Analysis:
+    """The first 20 of them."""
+    return within(stroller, 20)
+
+
+def within(analysis: Analysis, frames: int) -> Analysis:
+    return replace(analysis, footage=replace(analysis.footage, ranges=np.array([[0, frames - 1]], np.int32)))
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +171,7 @@ def test_every_frame_is_cut_by_its_clips_crop(performer, tmp_path):
         for number, clip in enumerate(clips.clips):
             rows = clips.numbers[clip.row : clip.row + clip.frames]
             assert clip.frames <= 4 * F + F
-            crop = plan_crop(joints[rows], confidence[rows], (512, 768), 64, CONFIG.multiple, clips.aspect)
+            crop = plan_crop(joints[rows], confidence[rows], (128, 192), 64, CONFIG.multiple, clips.aspect)
             assert crop == clip.crop
             assert crop.size == clips.size
             window = next(one for one in clips.windows(F) if one.clip == number)
@@ -175,7 +180,7 @@ def test_every_frame_is_cut_by_its_clips_crop(performer, tmp_path):
                 cut = crop.cut(reader.frame(k))
                 assert np.array_equal((picture * 255).round().byte().permute(1, 2, 0).numpy(), cut)
     assert len(clips.clips) == 2
-    own = [plan_crop(joints[n], confidence[n], (512, 768), 64, CONFIG.multiple).size for n in rows_of(clips)]
+    own = [plan_crop(joints[n], confidence[n], (128, 192), 64, CONFIG.multiple).size for n in rows_of(clips)]
     assert clips.aspect == np.median([size[0] / size[1] for size in own])
 
 
@@ -183,8 +188,8 @@ def rows_of(clips: Clips) -> list[np.ndarray]:
     return [clips.numbers[clip.row : clip.row + clip.frames] for clip in clips.clips]
 
 
-def test_the_aspect_of_the_config_is_kept(stroller, tmp_path):
-    clips = prepare([stroller], replace(CONFIG, aspect=2.0), tmp_path / "clips", held_out=())
+def test_the_aspect_of_the_config_is_kept(brief, tmp_path):
+    clips = prepare([brief], replace(CONFIG, aspect=2.0), tmp_path / "clips", held_out=())
     assert clips.size == (128, 64)
     assert clips.aspect == 2.0
 
@@ -241,18 +246,18 @@ def test_which_frames_repeat_the_one_before():
     assert not repeated(np.concatenate([quiet, moving, quiet]), 0.2).any()  # standing still is no repetition
 
 
-def test_windows_in_which_nobody_moves_are_few(walker, tmp_path):
-    image, confidence = figure(160)
-    image[60:] = image[60]
-    still = Analysis(walker.footage, track_of(image, confidence))
+def test_windows_in_which_nobody_moves_are_few(stroller, tmp_path):
+    image, confidence = figure(60)
+    image[30:] = image[30]
+    still = Analysis(stroller.footage, track_of(image, confidence))
     clips = prepare([still], CONFIG, tmp_path / "clips", held_out=(), filters=Filters(still_kept=0.25))
     firsts = [frames_of(clips, window)[0] for window in clips.windows(F)]
-    assert [first for first in firsts if first < 50 - F + 1] == list(range(50 - F + 1))
-    quiet = [first for first in firsts if first >= 60]
-    assert len(quiet) == pytest.approx(0.25 * (160 - 60 - F + 1), abs=1)
+    assert [first for first in firsts if first < 30] == list(range(30))
+    quiet = [first for first in firsts if first >= 30]
+    assert len(quiet) == pytest.approx(0.25 * (60 - 30 - F + 1), abs=1)
     assert max(b - a for a, b in pairwise(quiet)) <= 5
-    assert clips.told["counts"]["windows"]["still"] == 153 - 2 * (F - 1) + (F - 1) - len(firsts)
-    assert len(clips.windows(1)) == 160
+    assert clips.told["counts"]["windows"]["still"] == 60 - F + 1 - len(firsts)
+    assert len(clips.windows(1)) == 60
 
 
 def stretch_of(footage: str, count: int, speed: np.ndarray, first: int = 0) -> Stretch:
@@ -308,16 +313,16 @@ def test_chosen_gaps_are_written_down_and_kept_out(stroller, tmp_path):
     assert np.array_equal(given.numbers, clips.numbers)
 
 
-def test_clips_are_prepared_once(stroller, tmp_path, monkeypatch):
+def test_clips_are_prepared_once(brief, tmp_path, monkeypatch):
     folder = tmp_path / "clips"
-    clips = prepare([stroller], CONFIG, folder, held_out=())
+    clips = prepare([brief], CONFIG, folder, held_out=())
     before = (folder / "pictures.npy").stat().st_mtime_ns
     with monkeypatch.context() as patched:
         patched.setattr(preparing, "scan_video", None)
-        again = prepare([stroller], CONFIG, folder, held_out=())
+        again = prepare([brief], CONFIG, folder, held_out=())
     assert again.told == clips.told
     assert (folder / "pictures.npy").stat().st_mtime_ns == before
-    other = prepare([stroller], replace(CONFIG, frames=7), folder, held_out=())
+    other = prepare([brief], replace(CONFIG, frames=7), folder, held_out=())
     assert other.told["frames"] == 7
     assert sorted(file.name for file in tmp_path.iterdir()) == ["clips"]
 
@@ -346,9 +351,9 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_written(stroller, t
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_becomes_full_loses_nothing(stroller, tmp_path, monkeypatch):
+def test_a_disk_that_becomes_full_loses_nothing(stroller, brief, tmp_path, monkeypatch):
     folder = tmp_path / "clips"
-    clips = prepare([stroller], CONFIG, folder, held_out=())
+    clips = prepare([brief], CONFIG, folder, held_out=())
     put, written = ArrayWriter.put, []
 
     def full(self, row, rows):
@@ -362,12 +367,9 @@ def test_a_disk_that_becomes_full_loses_nothing(stroller, tmp_path, monkeypatch)
         prepare([stroller], CONFIG, folder)
     assert Clips.open(folder).told == clips.told
     assert [file.name for file in tmp_path.iterdir()] == ["clips"]
-    autoencoder = make_autoencoder(CONFIG)
     with pytest.raises(UserError, match="disk is full"):
-        clips.keep_latents(autoencoder, CPU)
-    monkeypatch.undo()
+        clips.keep_latents(make_autoencoder(CONFIG), CPU)
     assert not list(folder.glob("latents/*/*"))
-    clips.keep_latents(autoencoder, CPU)
 
 
 def test_a_folder_with_other_things_is_not_replaced(stroller, tmp_path):
@@ -385,7 +387,7 @@ def test_footage_without_anything_to_learn_is_refused_with_reasons(walker, tmp_p
 
 @pytest.fixture(scope="module")
 def ready(stroller, tmp_path_factory):
-    return prepare([stroller], CONFIG, tmp_path_factory.mktemp("ready") / "clips", held_out=())
+    return prepare([stroller], replace(CONFIG, size=32), tmp_path_factory.mktemp("ready") / "clips", held_out=())
 
 
 def test_batches_have_the_shapes_of_the_contract(ready):

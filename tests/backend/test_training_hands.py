@@ -12,6 +12,7 @@ import pytest
 
 from vmg_backend.footage import Footage, FrameReader
 from vmg_backend.interpolation.crop import plan_crop
+from vmg_backend.pose import processes
 from vmg_backend.pose.mediapipe_estimator import MediapipeEstimator
 from vmg_backend.pose.skeletons import MEDIAPIPE, MOTION
 from vmg_backend.training.hminterp.hands import hand_weights
@@ -94,11 +95,15 @@ def part(path: Path, first: int, last: int) -> Footage:
 
 @pytest.mark.long
 @pytest.mark.skipif(not MEDIA, reason="VMG_MEDIA does not name the folder of real footage")
-def test_on_talking_hands_it_fires_where_they_are():
+def test_on_talking_hands_it_fires_where_they_are(monkeypatch):
     """Against mediapipe's model for hands alone, which knows nothing of the body's pose: it looks for palms."""
     from mediapipe.python.solutions.hands import Hands
 
-    footage = part(Path(MEDIA or "") / "footage" / "talk_gestures.mp4", 300, 359)
+    def here(task, chunks, **_):  # not in processes of their own, which take seconds to start
+        return [task(chunk, lambda: None) for chunk in chunks]
+
+    monkeypatch.setattr(processes, "run", here)
+    footage = part(Path(MEDIA or "") / "footage" / "talk_gestures.mp4", 180, 209)
     track = MediapipeEstimator().track(footage)
     crop = plan_crop(track.image, track.confidence, footage.size, 256, 64)
     width, height = crop.size
@@ -117,7 +122,7 @@ def test_on_talking_hands_it_fires_where_they_are():
             ]
             if places:
                 seen[k] = places
-    assert len(seen) >= 15
+    assert len(seen) >= 8
     fires = [bool((weights[k] > 1).any()) for k in seen]
     assert 0.2 <= np.mean(fires) <= 0.95
 

@@ -1,39 +1,34 @@
-"""A model of one person: the whole chain, and the guide's commands."""
+"""The guide's commands: models of one person, and what is made of them."""
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
+from tests.backend.test_training_trainer import SMALL_CONFIG
 from vmg_backend import sample
 from vmg_backend.background.matte import PersonMatte
 from vmg_backend.cli import main
-from vmg_backend.errors import UserError
 from vmg_backend.interpolation.hminterp import engine
-from vmg_backend.interpolation.hminterp.config import hashes_of
 from vmg_backend.interpolation.hminterp.memory import THRIFTS
 from vmg_backend.interpolation.hminterp.opening import model_folder
-from vmg_backend.jobs import Source, analyze
 from vmg_backend.library import FootageLibrary
 from vmg_backend.models import MODELS_VARIABLE, own_models
-from vmg_backend.training.hminterp import personal
-from vmg_backend.training.hminterp.personal import VALIDATION, train_on
-from vmg_backend.training.hminterp.recipes import RECIPES, TINY
-from vmg_backend.training.hminterp.runs import Moment, Run
-from vmg_backend.training.hminterp.trainer import Means, Trainer
+from vmg_backend.training.hminterp import personal, trainer
+from vmg_backend.training.hminterp.one_shot import RECIPES as LESSONS
+from vmg_backend.training.hminterp.one_shot import TWO_STAGES
+from vmg_backend.training.hminterp.recipes import PERSONAL, RECIPES, TINY
+from vmg_backend.training.hminterp.trainer import Trainer
 from vmg_backend.training.hminterp.validation import wins
 
 SMALLEST = replace(
     TINY,
-    config=replace(TINY.config, frames=6, size=32, channels=(32, 32)),
+    config=replace(SMALL_CONFIG, frames=14, pose_style="vmg", steps=2),  # a gap is made at once; skeletons are small
     stages=tuple(replace(stage, steps=2) for stage in TINY.stages),
     guide=1,
 )
@@ -44,7 +39,9 @@ def hurried(monkeypatch: pytest.MonkeyPatch, middle: type[PersonMatte]) -> None:
     """Leave out what takes long, and nothing here depends on."""
     for name in ("__enter__", "__exit__", "matte"):  # hundreds of pictures are cut out
         monkeypatch.setattr(PersonMatte, name, vars(middle)[name])
-    monkeypatch.setattr(Trainer, "costs", [1.0] * len(SMALLEST.stages))  # no step is tried,
+    costs = property(lambda it: [1.0] * len(it._recipe.stages))
+    monkeypatch.setattr(Trainer, "costs", costs)  # no step is tried,
+    monkeypatch.setattr(trainer, "_MEASURED", 8)
     monkeypatch.setattr(engine, "plan", lambda *_, **__: THRIFTS[0])  # and no memory rehearsed
     monkeypatch.setitem(RECIPES, "tiny", SMALLEST)
 
@@ -57,67 +54,31 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, middle: type[PersonM
 
 
 @pytest.mark.long
-def test_a_training_ends_as_a_judged_model_wherever_it_was_killed(
-    models: Path, tmp_path: Path, dance: tuple[Path, FootageLibrary], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the disk holds at a moment is what a process leaves that is killed then."""
-    footage, library = dance
-    analyses = analyze([Source(footage)], library)
-    judge, write, killed = personal.judged, personal.write_json, tmp_path / "killed"
-
-    def judging(*words: Any) -> dict[str, Any]:
-        assert not own_models()
-        assert Run(models / "runs" / "Mia" / "run", Run.recipe_of(models / "runs" / "Mia" / "run")).moment == Moment(
-            4, 0
-        )
-        return judge(*words)
-
-    def writing(path: Path, value: object) -> None:  # the last of all files
-        shutil.copytree(models, killed)
-        write(path, value)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(personal, "judged", judging)
-        patched.setattr(personal, "write_json", writing)
-        trained = train_on(analyses, library, "Mia", SMALLEST, means=Means(cpu=True))
-    assert trained.model == model_folder("Mia") == models / "hminterp" / "Mia"
-    result = json.loads((trained.model / VALIDATION).read_text())
-    assert set(result["means"]["all"]) == {"hminterp", "fade", "flow"}
-    assert len(result["gaps"]) >= 2
-    assert not trained.better  # eight steps make no model: were it better, the comparison would be broken
-    differences = [gap["hminterp"]["person_psnr"] - gap["flow"]["person_psnr"] for gap in result["gaps"]]
-    assert result["over"]["flow"]["mean"] == pytest.approx(np.mean(differences), abs=1e-3)
-    with pytest.raises(UserError, match="already"):
-        train_on(analyses, library, "Mia", SMALLEST)
-
-    monkeypatch.setenv(MODELS_VARIABLE, str(killed))
-    assert list(killed.glob("hminterp/.vmg-*/config.json"))  # it was in the midst of it
-    assert not own_models()
-    monkeypatch.setattr(personal, "judged", lambda *_: {name: result[name] for name in ("gaps", "means", "over")})
-    again = train_on(analyses, library, "Mia", SMALLEST, means=Means(cpu=True))
-    assert own_models() == [again.model]
-    assert again.result == result
-    assert hashes_of(again.model) == hashes_of(trained.model)
-
-
-@pytest.mark.long
 def test_the_guides_commands_run(
     models: Path, tmp_path: Path, dance: tuple[Path, FootageLibrary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocks = re.findall(r"```\n(vmg .*?)\n```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines()]
     assert [command.split()[1] for command in commands] == ["train", "train", "cut", "train", "train"]
+    stages = tuple(replace(stage, steps=1, batch=1, accumulate=1) for stage in PERSONAL.stages)
+    for recipe in ("personal", "tiny"):
+        monkeypatch.setitem(RECIPES, recipe, replace(SMALLEST, stages=stages, guide=0))
+    monkeypatch.setitem(LESSONS, TWO_STAGES.name, TWO_STAGES.scaled(1 / 300))
+    worse = {"gaps": [], "means": {"all": {}}, "over": {"flow": {"mean": -1.0}}}
+    monkeypatch.setattr(personal, "judged", lambda *_: worse)  # done in earnest for the one-shot tuning
     monkeypatch.chdir(tmp_path)
     footage, library = dance
     shutil.copyfile(footage, "dance.mp4")
     shutil.copyfile(sample.MUSIC, "song.ogg")
-    real = ("--name Mia", "--name Mia-stage")  # at their real size: days without a GPU
-    for command in (command for command in commands if not command.endswith(real)):
+    for command in commands:
         words = [*shlex.split(command)[1:], "--library", str(library.root)]
         if words[0] == "cut":
             words += ["--seconds", "4", "--beats", str(sample.BEATS)]
+        if command.endswith("--recipe tiny"):  # of the same name as the one before, whose run it goes on with
+            shutil.rmtree(model_folder("Mia"))
         assert main(words) == 0, command
     assert Path("film.mp4").stat().st_size > 10_000
+    assert {folder.name for folder in own_models()} == {"Mia", "Mia-stage", "Mia-more"}
 
 
 def test_a_model_wins_only_over_all_others() -> None:

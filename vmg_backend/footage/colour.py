@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 _RGB, _BT709, _UNSPECIFIED = 0, 1, 2
@@ -52,9 +52,13 @@ class Colour:
         return matrix, ColorRange.JPEG if self.range == _FULL else ColorRange.MPEG
 
 
-def rgb_of(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """The picture as RGB uint8 [H, W, 3], by the colour facts of the frame."""
-    return np.asarray(frame.to_ndarray(format="rgb24", interpolation=_EXACTLY), np.uint8)
+def rgb_of(frame: av.VideoFrame, converter: VideoReformatter) -> NDArray[np.uint8]:
+    """The picture as RGB uint8 [H, W, 3], by the colour facts of the frame.
+
+    A converter that is kept for all frames of a video sets up its threads once, and not for each: that takes longer
+    than a small picture's conversion.
+    """
+    return np.asarray(converter.reformat(frame, format="rgb24", interpolation=_EXACTLY).to_ndarray(), np.uint8)
 
 
 def yuv_of_rgb(picture: NDArray[np.uint8], colour: Colour) -> av.VideoFrame:
@@ -84,7 +88,7 @@ def recoded(frame: av.VideoFrame, colour: Colour) -> av.VideoFrame:
     if frame.format.name == "yuvj420p" and own.codes_like(colour):
         return frame_of_planes(planes_of(frame), colour)  # the same bytes; only the format's name is old
     if frame.format.is_rgb:
-        return yuv_of_rgb(rgb_of(frame), colour)
+        return yuv_of_rgb(rgb_of(frame, VideoReformatter()), colour)
     (matrix, full), (own_matrix, own_full) = colour._coding(), own._coding()
     return frame.reformat(
         format="yuv420p",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -147,6 +148,7 @@ def _decode_all(path: Path, progress: Progress, *, threads: bool) -> Scan:
     thumbnails: list[NDArray[np.uint8]] = []
     size, rotation = (0, 0), 0
     length = path.stat().st_size
+    shrinking = VideoReformatter()  # one for all: setting it up takes longer than shrinking a picture
 
     def on_packet(packet: av.Packet[VideoStream]) -> None:
         if packet.pos is not None and packet.pos >= 0:
@@ -169,7 +171,7 @@ def _decode_all(path: Path, progress: Progress, *, threads: bool) -> Scan:
                     title="Changing size",
                 )
             stamps.append(pts)
-            small = frame.reformat(width=THUMBNAIL, height=THUMBNAIL, format="gray")
+            small = shrinking.reformat(frame, width=THUMBNAIL, height=THUMBNAIL, format="gray", threads=1)
             thumbnails.append(planes_of(small)[0].copy())
         if stream.time_base is None:
             raise UserError(f"{path.name} has no time stamps.", "Export it again, as MP4.", title="No time stamps")

@@ -11,6 +11,7 @@ from typing import Self
 import av
 import av.error
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from ..errors import UserError
@@ -45,6 +46,7 @@ class FrameReader:
         self._open = ExitStack()
         self._kept: OrderedDict[int, av.VideoFrame] = OrderedDict()
         self._colour: Colour | None = None
+        self._converter = VideoReformatter()
 
     def __enter__(self) -> Self:
         self._restart()
@@ -71,7 +73,7 @@ class FrameReader:
         IndexError
             When the footage has no frame k.
         """
-        return np.ascontiguousarray(np.rot90(rgb_of(self._decoded(k)), -self.footage.rotation // 90))
+        return np.ascontiguousarray(np.rot90(rgb_of(self._decoded(k), self._converter), -self.footage.rotation // 90))
 
     def frames(self, first: int, last: int) -> Iterator[NDArray[np.uint8]]:
         """The frames first..last (inclusive), as `frame` gives them."""
