@@ -307,7 +307,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--begin", metavar="MODEL", help="the model that the training begins with")
     one = training_verb("one-shot", "Tune a model to one footage, as small weights on top of it.")
     one.add_argument("--model", required=True, metavar="M", help="name or folder of the model that is tuned")
-    one.add_argument("--recipe", choices=("two stages", "paper", "joint"), default="two stages", help="default: two stages")
+    one.add_argument(
+        "--recipe", choices=("two stages", "paper", "joint"), default="two stages", help="default: two stages"
+    )
     one.add_argument("--rate", type=_positive, metavar="X", help="learning rate; default 3e-5, for large models")
 
     files = verbs.add_parser("models", help="Get, check and import the files of diffusion models.")
