@@ -222,8 +222,11 @@ def test_stopped_and_taken_up_again_is_as_if_never_stopped(clips, base, tmp_path
 
     with pytest.raises(Cancelled):
         tune(copied(base), clips, tmp_path / "cut", SMALL, means=CPU, matting=White, progress=Progress(report, stop))
-    resumed = tune(copied(base), clips, tmp_path / "cut", SMALL, means=CPU, matting=White)
+    told.clear()
+    again = Progress(report)
+    resumed = tune(copied(base), clips, tmp_path / "cut", SMALL, means=CPU, matting=White, progress=again)
     assert not differing(resumed, expected)
+    assert "Training: person" not in told
 
 
 @pytest.mark.parametrize("recipe", [TWO_STAGES, JOINT], ids=lambda recipe: recipe.name)
