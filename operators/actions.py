@@ -7,7 +7,7 @@ import bpy
 from ..addon import compat, jobs, overview
 from ..addon.timeline import actions
 from ..vmg_backend.errors import UserError
-from .common import InSequencer, Returned, StartsJob
+from .common import InSequencer, Returned, StartsJob, choose
 
 
 def _known(self: bpy.types.Operator, context: bpy.types.Context, text: str) -> list[str]:
@@ -60,8 +60,7 @@ class VMG_OT_action_add(_NamesAction):
         """Add it, select it alone, and choose its row."""
         del context
         added = actions.add_action(scene, scene.frame_current, self.named())
-        compat.select_alone(scene.sequence_editor, added)
-        scene.vmg.action_index = list(compat.strips(scene.sequence_editor)).index(added)
+        choose(scene, added)
         return ""
 
 
@@ -131,12 +130,7 @@ class VMG_OT_strip_show(InSequencer):
         del context
         strip = _named(scene, self.name)
         scene.frame_set(compat.start(strip))
-        compat.select_alone(scene.sequence_editor, strip)
-        number = list(compat.strips(scene.sequence_editor)).index(strip)
-        if strip.vmg.role == "LABEL":
-            scene.vmg.label_index = number
-        elif strip.vmg.role == "ACTION":
-            scene.vmg.action_index = number
+        choose(scene, strip)
         return ""
 
 

@@ -12,6 +12,9 @@ from ..vmg_backend.errors import UserError
 
 Returned = set[str]
 
+_ROWS = {"KEY": "key_index", "ACTION": "action_index", "LABEL": "label_index"}
+"""By the role of a strip: what says which row of its list is chosen."""
+
 
 class InSequencer(bpy.types.Operator):
     """Works in the scene that the Sequencer shows; `refusal` says why it cannot work now."""
@@ -98,3 +101,10 @@ def finish_in_background() -> None:
     """Wait for all jobs in background mode, where no timer runs."""
     if bpy.app.background:
         jobs.workflow().finish()
+
+
+def choose(scene: bpy.types.Scene, strip: bpy.types.Struct) -> None:
+    """Select a strip alone, and choose its row where it has one."""
+    compat.select_alone(scene.sequence_editor, strip)
+    if row := _ROWS.get(strip.vmg.role):
+        setattr(scene.vmg, row, list(compat.strips(scene.sequence_editor)).index(strip))

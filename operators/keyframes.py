@@ -7,7 +7,7 @@ import bpy
 from ..addon import compat, overview
 from ..addon.timeline import keys, markers, reading
 from ..vmg_backend.errors import UserError
-from .common import InSequencer
+from .common import InSequencer, choose
 
 
 class VMG_OT_key_add(InSequencer):
@@ -26,8 +26,7 @@ class VMG_OT_key_add(InSequencer):
         """Add it, and select it alone."""
         del context
         added = keys.add_key(scene, scene.frame_current)
-        compat.select_alone(scene.sequence_editor, added)
-        scene.vmg.key_index = list(compat.strips(scene.sequence_editor)).index(added)
+        choose(scene, added)
         return ""
 
 

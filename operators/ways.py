@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..addon import compat, jobs, overview, ways
-from .common import InSequencer, NeedsTake, StartsJob
+from .common import InSequencer, NeedsTake, StartsJob, choose
 
 
 class VMG_OT_ways_out(NeedsTake, StartsJob):
@@ -45,8 +45,7 @@ class VMG_OT_way_take(InSequencer):
         """Write the keyframe, and select it alone."""
         del context
         added = ways.take(scene, self.number)
-        compat.select_alone(scene.sequence_editor, added)
-        scene.vmg.key_index = list(compat.strips(scene.sequence_editor)).index(added)
+        choose(scene, added)
         return "A keyframe was added: Re-render Stale cuts to it"
 
 

@@ -219,9 +219,8 @@ def tune(
     for lesson, span in zip(recipe.lessons, spans, strict=True):
         part, plan = progress.part(*span), Recipe(recipe.name, model.config, (lesson.stage,), recipe.said, recipe.seed)
         cutting, learning = part.part(0.0, 0.1, "Cutting the person out"), part.part(0.1, 1.0)
-        seen = Clips(clips)
-        if lesson.background != "seen":
-            seen = PersonClips(clips, lesson.background == "hidden", matting, cutting)
+        hidden = lesson.background == "hidden"
+        seen = Clips(clips) if lesson.background == "seen" else PersonClips(clips, hidden, matting, cutting)
         Trainer(plan, seen, Run(folder / lesson.stage.name, plan), means, model).run(learning)
     return adapters
 
